@@ -20,7 +20,8 @@ const shared = {
     ],
   },
   moduleNameMapper: {
-    '^@reef/(contracts|messaging|eventing|service|testing)$': '<rootDir>/libs/$1/src/index.ts',
+    '^@reef/(contracts|messaging|eventing|service|embedded|testing)$': '<rootDir>/libs/$1/src/index.ts',
+    '^@reef/eventing/provision$': '<rootDir>/libs/eventing/src/provision.ts',
     '^@reef/eventing/pure$': '<rootDir>/libs/eventing/src/pure.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

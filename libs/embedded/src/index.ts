@@ -1,0 +1,13 @@
+export { endProcess, lastLines, startChild } from './child.js';
+export type { Child, ChildOptions, Exit } from './child.js';
+export { natsPayloadBytesMax, startNats } from './nats.js';
+export type { Nats, NatsOptions } from './nats.js';
+export { findNatsServer } from './nats-server/find-nats-server.js';
+export type { FoundNatsServer, NatsServerSearch, NatsServerSource } from './nats-server/find-nats-server.js';
+export { freePort, isPortFree } from './ports.js';
+export { startPostgres } from './postgres.js';
+export type { Postgres, PostgresOptions } from './postgres.js';
+export { postgresBinaries } from './postgres-binaries.js';
+export { commandLine, identify, isRunning, residentBytes } from './process-identity.js';
+export type { ProcessIdentity } from './process-identity.js';
+export { unprivileged } from './unprivileged.js';
