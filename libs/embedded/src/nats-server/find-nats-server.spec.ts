@@ -132,10 +132,8 @@ describe('finding a nats-server', () => {
   });
 
   test('where go is installed it is compiled', async () => {
-    script(
-      join(bin, 'go'),
-      `printf '#!/bin/sh\\n${server('2.15.2').replaceAll('"', '\\"')}\\n' > "$GOBIN/nats-server"; chmod +x "$GOBIN/nats-server"`,
-    );
+    script(join(home, 'compiled'), server('2.15.2'));
+    script(join(bin, 'go'), `cp ${home}/compiled "$GOBIN/nats-server"`);
     expect(await find()).toMatchObject({ source: 'go', version: '2.15.2', path: join(cacheDir, 'nats-server') });
   });
 

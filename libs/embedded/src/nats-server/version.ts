@@ -18,7 +18,7 @@ export interface Unusable {
 export async function checkBinary(path: string, env: NodeJS.ProcessEnv): Promise<Usable | Unusable> {
   const ran = await exec(path, ['--version'], { env, limitMs: 10_000 });
   if (!ran.ok) return { usable: false, reason: ran.reason };
-  const version = /v?(\d+)\.(\d+)\.(\d+\S*)/.exec(ran.stdout);
+  const version = /v?(\d+)\.(\d+)\.(\d+[\w.+-]*)/.exec(ran.stdout);
   if (version === null) return { usable: false, reason: `${path} prints no version` };
   const [major, minor] = [Number(version[1]), Number(version[2])];
   const text = `${major}.${minor}.${version[3]}`;
