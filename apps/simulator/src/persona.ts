@@ -153,13 +153,15 @@ function agentName(messages: readonly WireMessage[]): string | undefined {
   return undefined;
 }
 
-/** The text from a heading that ends in the file's name to the next heading that names a file. */
+/**
+ * The text from the heading that begins with the file's name to the next heading of another file. A workspace file may repeat
+ * its own name as its title, as OpenClaw's templates do.
+ */
 function fileSection(prompt: string, file: string): string | undefined {
-  const heading = new RegExp(`^#{1,3} [^\\n]*${file.replace('.', '\\.')}[^\\n]*$`, 'm').exec(prompt);
-  if (!heading) return undefined;
-  const rest = prompt.slice(heading.index + heading[0].length);
-  const next = /^#{1,3} [^\n]*\.md[^\n]*$/m.exec(rest);
-  return next ? rest.slice(0, next.index) : rest;
+  const headings = [...prompt.matchAll(/^#{1,3} (?:\S*\/)?([A-Z]+\.md)\b.*$/gm)];
+  const first = headings.findIndex((heading) => heading[1] === file);
+  const next = headings.find((heading, at) => at > first && heading[1] !== file);
+  return first === -1 ? undefined : prompt.slice(headings[first]?.index, next?.index);
 }
 
 function short(text: string, charactersMax: number): string {

@@ -279,7 +279,7 @@ describe('misbehaviour on request', () => {
 
 describe('the default reply uses its prompt', () => {
   const workspace = (identity: string, more = '') =>
-    `# Workspace\n## AGENTS.md\nBe kind.\n## IDENTITY.md\n${identity}\n## USER.md\n- **Name:** Sam\n${more}`;
+    `# Workspace\n## AGENTS.md\nBe kind.\n## IDENTITY.md\n# IDENTITY.md - Who Am I?\n${identity}\n## USER.md\n- **Name:** Sam\n${more}`;
 
   test.each(['Name: Robin', '- **Name:** Robin'])(
     'an agent whose identity says "%s" introduces itself as Robin',
