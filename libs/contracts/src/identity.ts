@@ -6,11 +6,19 @@ export const role = z.enum(['owner', 'admin', 'member', 'viewer']);
 const email = z.email().max(254).toLowerCase();
 const password = z.string().min(10).max(200);
 const keyId = z.string().regex(/^[a-z0-9]{16}$/);
-const displayName = z.string().trim().min(1).max(100);
+/** PostgreSQL stores neither NUL nor half a character. */
+const displayText = z
+  .string()
+  .trim()
+  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'is not valid text');
+const displayName = displayText.min(1).max(100);
+/** What a key may do: never as much as the tenant's owner. */
+const keyRole = role.exclude(['owner']);
 
 export const apiKeyView = z.object({
   keyId,
   name: z.string(),
+  role: keyRole,
   createdAt: instant,
   expiresAt: instant.nullable(),
   revokedAt: instant.nullable(),
@@ -21,7 +29,7 @@ export const identity = service('identity', {
     /** Under the `platform` context: registers a person and their tenant together, or neither. */
     signUp: command({
       input: z.strictObject({ email, password, tenant: tenantId, name: displayName.optional() }),
-      output: z.object({ tenant: tenantId, userId: uuid, keyId, apiKey: z.string(), tenantCreatedEventId: uuid }),
+      output: z.object({ tenant: tenantId, userId: uuid, keyId, apiKey: z.string() }),
       refusals: ['email_taken', 'tenant_taken', 'tenant_reserved'],
     }),
     logIn: command({
@@ -36,14 +44,18 @@ export const identity = service('identity', {
     }),
     logOut: command({ input: z.strictObject({ sessionToken: z.string().max(300) }), output: emptyObject }),
     createApiKey: command({
-      input: z.strictObject({ name: displayName, expiresAt: instant.nullable().default(null) }),
+      input: z.strictObject({
+        name: displayName,
+        role: keyRole.default('admin'),
+        expiresAt: instant.nullable().default(null),
+      }),
       output: z.object({ keyId, apiKey: z.string() }),
       refusals: ['expiry_in_the_past', 'too_many_keys'],
     }),
     revokeApiKey: command({ input: z.strictObject({ keyId }), output: emptyObject, refusals: ['key_not_found'] }),
     /** Under the `platform` context, by an operator. */
     suspendTenant: command({
-      input: z.strictObject({ tenant: tenantId, reason: z.string().max(500) }),
+      input: z.strictObject({ tenant: tenantId, reason: displayText.max(500) }),
       output: emptyObject,
       refusals: ['tenant_not_found'],
     }),
@@ -95,10 +107,11 @@ export const identity = service('identity', {
     }),
   },
   events: {
-    TenantCreated: event(z.object({ tenant: tenantId, ownerUserId: uuid })),
+    TenantCreated: event(z.object({ tenant: tenantId, ownerUserId: uuid, createdAt: instant })),
     TenantSuspended: event(z.object({ reason: z.string() })),
     TenantResumed: event(z.object({})),
-    MemberJoined: event(z.object({ userId: uuid, role })),
+    /** The address is the tenant's own copy, under the tenant's key. */
+    MemberJoined: event(z.object({ userId: uuid, role, email: personal(z.string()), joinedAt: instant })),
     /** The stream's id is an HMAC of the address, so that two sign-ups race for one stream and one of them loses. */
     EmailClaimed: event(z.object({ userId: uuid })),
     UserRegistered: event(
@@ -111,14 +124,16 @@ export const identity = service('identity', {
     ),
     TenantJoined: event(z.object({ tenant: tenantId, role })),
     LoginSucceeded: event(z.object({ sessionId: uuid, sessionHash: personal(z.string()), expiresAt: instant })),
-    LoginFailed: event(z.object({ failedAt: instant })),
+    /** In the address's stream, also when nobody has claimed the address: known and unknown accounts answer alike. */
+    LoginFailed: event(z.object({ userId: uuid.nullable(), failedAt: instant })),
     LoggedOut: event(z.object({ sessionId: uuid })),
     ApiKeyCreated: event(
       z.object({
         keyId,
         name: personal(z.string()),
+        role: keyRole,
         /** HMAC-SHA-256 of the secret under the deployment's pepper, base64url. */
-        secretHash: z.string(),
+        secretHash: personal(z.string()),
         createdBy: z.string(),
         createdAt: instant,
         expiresAt: instant.nullable(),
