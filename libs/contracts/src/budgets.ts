@@ -90,7 +90,8 @@ export const budgets = service('budgets', {
     setLimits: command({
       input: z.strictObject({ limits: z.array(limit).max(50) }),
       output: emptyObject,
-      refusals: ['cap_negative', 'limit_repeated', 'scope_id_missing'],
+      /** `limit_unending`: a limit on each one separately (`*`) needs a window that ends, or its balances would pile up for ever. */
+      refusals: ['cap_negative', 'limit_repeated', 'scope_id_missing', 'limit_unending'],
     }),
     /** Sets aside the upper bound of one model call, on every limit that applies, or on none. */
     reserve: command({
@@ -133,7 +134,7 @@ export const budgets = service('budgets', {
       output: emptyObject,
       refusals: ['reservation_unknown', 'already_settled'],
     }),
-    /** Under the `platform` context: a new version of the price book. */
+    /** Under the `platform` context, by an operator: a new version of the price book. Models that are not named keep their price. */
     publishPrices: command({
       input: z.strictObject({ prices: z.array(price).min(1).max(5_000) }),
       output: z.object({ priceVersion: count }),
@@ -170,10 +171,24 @@ export const budgets = service('budgets', {
         window: z.string(),
         openedAt: instant,
         limits: z.array(limit),
-        /** What `total` limits carry over from the window before: limit key → amount. */
+        /** What windows that outlast the month bring along, spent and held: `unit|window|scope` → amount. */
         carried: z.record(z.string(), amount),
+        /** Reservations still open in the month before: they are carried in full, and corrected by `CarriedSettled`. */
+        carriedHolds: z.array(uuid),
       }),
     ),
+    /** The month's books are closed: what is open in it can still be settled, nothing more is reserved in it. */
+    WindowClosed: event(
+      z.object({
+        window: z.string(),
+        next: z.string(),
+        closedAt: instant,
+        carried: z.record(z.string(), amount),
+        carriedHolds: z.array(uuid),
+      }),
+    ),
+    /** A carried reservation ended in the month before; what it did not use is freed here: `unit|window|scope` → amount. */
+    CarriedSettled: event(z.object({ reservationId: uuid, freed: z.record(z.string(), amount), settledAt: instant })),
     LimitsSet: event(z.object({ limits: z.array(limit), setAt: instant })),
     Reserved: event(
       z.object({
@@ -195,6 +210,7 @@ export const budgets = service('budgets', {
         attribution,
         outcome: z.enum(['completed', 'failed', 'cancelled']),
         usage,
+        heldPico: picoUsd,
         costPico: picoUsd,
         estimated: z.boolean(),
         /** What the provider reported beyond the bound; booked, and a matter for the operator. */
@@ -204,19 +220,30 @@ export const budgets = service('budgets', {
         settledAt: instant,
       }),
     ),
-    Released: event(z.object({ reservationId: uuid, releasedAt: instant })),
+    Released: event(
+      z.object({ reservationId: uuid, attribution, heldPico: picoUsd, reservedAt: instant, releasedAt: instant }),
+    ),
     /** A reservation that nobody settled in time: charged by estimate. */
     ReservationExpired: event(
       z.object({
         reservationId: uuid,
         attribution,
         usage,
+        heldPico: picoUsd,
         costPico: picoUsd,
         priceVersion: count,
         reservedAt: instant,
         expiredAt: instant,
       }),
     ),
-    PricesPublished: event(z.object({ priceVersion: count, prices: z.array(price), publishedAt: instant })),
+    /** New or changed prices. What an operator published is not overwritten by the built-in catalogue. */
+    PricesPublished: event(
+      z.object({
+        priceVersion: count,
+        source: z.enum(['catalogue', 'operator']),
+        prices: z.array(price),
+        publishedAt: instant,
+      }),
+    ),
   },
 });
