@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { configFromEnvironment } from './config.js';
 import { createSimulator } from './server.js';
 
@@ -16,10 +17,7 @@ server.listen(Number(process.env['PORT'] ?? 0), process.env['HOST'] ?? '127.0.0.
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
-    simulator.drain();
-    // Streams that are running may finish; after that long they are cut.
-    server.close(() => process.exit(0));
-    server.closeIdleConnections();
-    setTimeout(() => server.closeAllConnections(), drainMs).unref();
+    // Streams that are running may finish, for so long.
+    void Promise.race([simulator.drain(), sleep(drainMs)]).then(() => process.exit(0));
   });
 }

@@ -31,8 +31,8 @@ export interface SimulatorStats {
 export interface Simulator {
   server: Server;
   stats: SimulatorStats;
-  /** From now on /readyz says no. */
-  drain(): void;
+  /** From now on /readyz says no and no connection is taken; resolves when the requests that are running have ended. */
+  drain(): Promise<void>;
 }
 
 /** An OpenAI-compatible model provider that invents its answers; see `Step` for what a script can make it do. */
@@ -40,9 +40,16 @@ export function createSimulator(config: SimulatorConfig): Simulator {
   const stats: SimulatorStats = { requests: 0, refused: 0, promptTokens: 0, completionTokens: 0, aborted: 0 };
   const attempts = new Map<string, number>();
   let draining = false;
+  let inFlight = 0;
+  let drained = () => {};
 
   const server = createServer((request, response) => {
     response.setHeader('x-simulation', 'true');
+    inFlight += 1;
+    response.once('close', () => {
+      inFlight -= 1;
+      if (draining && inFlight === 0) drained();
+    });
     handle(request, response).catch(() => {
       // A client that breaks off its body ends here, and there is nobody left to answer.
       response.destroy();
@@ -165,6 +172,8 @@ export function createSimulator(config: SimulatorConfig): Simulator {
     stats,
     drain: () => {
       draining = true;
+      server.close();
+      return inFlight === 0 ? Promise.resolve() : new Promise((resolve) => (drained = resolve));
     },
   };
 }

@@ -73,10 +73,13 @@ export async function callModel(
     answer.started = true;
   };
   const reasoning = new Map<string, Reasoning>();
+  let responding = false;
   try {
     const { stream } = await model.doStream(options);
+    responding = true;
     for await (const part of stream) {
-      alive();
+      // This part comes from the library, before the provider has said anything.
+      if (part.type !== 'stream-start') alive();
       switch (part.type) {
         case 'text-delta':
           if (part.delta === '') break;
@@ -117,7 +120,7 @@ export async function callModel(
           break;
         }
         case 'error':
-          return isError(part.error) ? providerFailure(part.error) : reportedFailure();
+          return isError(part.error) ? providerFailure(part.error, true) : reportedFailure();
         default:
           break;
       }
@@ -125,7 +128,7 @@ export async function callModel(
     }
     return answer.finish ? undefined : broken();
   } catch (error) {
-    return providerFailure(error);
+    return providerFailure(error, responding);
   }
 }
 

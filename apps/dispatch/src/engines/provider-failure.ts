@@ -20,8 +20,15 @@ export interface ProviderFailure {
 /** Statuses with which a gateway gives up waiting: the model behind it may have worked, and cost. */
 const maybeWorked = new Set([408, 499, 502, 504, 524]);
 
-export function providerFailure(error: unknown): ProviderFailure {
-  if (APICallError.isInstance(error)) return callFailure(error);
+/** `responding`: whether the provider had begun to answer. */
+export function providerFailure(error: unknown, responding: boolean): ProviderFailure {
+  const network = networkCode(error);
+  if (APICallError.isInstance(error) && error.statusCode !== undefined) {
+    // A connection that breaks within a good answer comes with that answer's status.
+    if (error.statusCode < 400) return network === undefined ? nonsense() : broken();
+    return refusal(error.statusCode, error.responseHeaders);
+  }
+  if (network !== undefined) return responding ? broken() : unreachable(network);
   if (JSONParseError.isInstance(error) || TypeValidationError.isInstance(error)) return nonsense();
   // The AI SDK has no data to show exactly when a stream ended without a finish reason.
   if (InvalidResponseDataError.isInstance(error) && error.data !== undefined) return nonsense();
@@ -56,27 +63,11 @@ export function nonsense(): ProviderFailure {
   };
 }
 
-function callFailure(error: APICallError): ProviderFailure {
-  const status = error.statusCode;
-  if (status === undefined) {
-    const neverArrived = refusedConnection(error.cause);
-    return {
-      code: 'provider_error',
-      message: 'The model provider cannot be reached.',
-      retryable: error.isRetryable,
-      usage: neverArrived ? NOTHING_USED : undefined,
-    };
-  }
-  if (status < 400) return nonsense();
-  const retryAfterMs = retryAfter(error.responseHeaders);
+function refusal(status: number, headers: Record<string, string> | undefined): ProviderFailure {
+  const retryAfterMs = retryAfter(headers);
   return {
     code: status === 429 ? 'provider_rate_limited' : 'provider_error',
-    message:
-      status === 429
-        ? 'The model provider is limiting our rate.'
-        : status === 401 || status === 403
-          ? `The model provider did not accept our key (${status}).`
-          : `The model provider answered ${status}.`,
+    message: refusalMessage(status),
     status,
     retryable: status === 429 || status >= 500,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
@@ -84,9 +75,42 @@ function callFailure(error: APICallError): ProviderFailure {
   };
 }
 
-function refusedConnection(cause: unknown): boolean {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  return code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'UND_ERR_CONNECT_TIMEOUT';
+function refusalMessage(status: number): string {
+  if (status === 429) return 'The model provider is limiting our rate.';
+  if (status === 401 || status === 403) return `The model provider did not accept our key (${status}).`;
+  return `The model provider answered ${status}.`;
+}
+
+function unreachable(code: string): ProviderFailure {
+  return {
+    code: 'provider_error',
+    message: 'The model provider cannot be reached.',
+    retryable: true,
+    usage: neverArrived.has(code) ? NOTHING_USED : undefined,
+  };
+}
+
+/** With these no connection was made, so no request can have arrived. */
+const neverArrived = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+const causesMax = 5;
+
+/** The system's or undici's code for a broken connection, wherever in the chain of causes it is. */
+function networkCode(error: unknown): string | undefined {
+  let current = error;
+  for (let depth = 0; depth < causesMax && typeof current === 'object' && current !== null; depth += 1) {
+    const { code, cause } = current as { code?: unknown; cause?: unknown };
+    if (typeof code === 'string' && (/^(UND_ERR_|ECONN|EPIPE$|ETIMEDOUT$)/.test(code) || neverArrived.has(code)))
+      return code;
+    current = cause;
+  }
+  return undefined;
 }
 
 /** `retry-after-ms`, or `retry-after` in seconds or as a date (RFC 9110, 10.2.3). */
