@@ -5,7 +5,7 @@ export type { Nats, NatsOptions } from './nats.js';
 export { findNatsServer } from './nats-server/find-nats-server.js';
 export type { FoundNatsServer, NatsServerSearch, NatsServerSource } from './nats-server/find-nats-server.js';
 export { freePort, isPortFree } from './ports.js';
-export { startPostgres } from './postgres.js';
+export { endAbandonedPostgres, startPostgres } from './postgres.js';
 export type { Postgres, PostgresOptions } from './postgres.js';
 export { postgresBinaries } from './postgres-binaries.js';
 export { commandLine, identify, isRunning, residentBytes } from './process-identity.js';

@@ -76,7 +76,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     await initialise(binaries.initdb, wrapper, options.dataDir, options.password);
   }
   const dataDir = realpathSync(options.dataDir);
-  await endLeftovers(dataDir);
+  await endAbandonedPostgres(dataDir);
 
   for (let attempt = 1; ; attempt += 1) {
     const port = options.port || (await freePort());
@@ -194,10 +194,14 @@ function livingOwner(dataDir: string): ProcessIdentity | undefined {
   }
 }
 
-/** Ends the server of an owner that was killed, and waits for its last back ends: two on one directory would destroy it. */
-async function endLeftovers(dataDir: string): Promise<void> {
-  const pidFile = join(dataDir, 'postmaster.pid');
+/**
+ * Ends the server that a killed process left on this data directory, and waits for its last back ends: two servers on one
+ * directory would destroy it. Throws when its owner lives.
+ */
+export async function endAbandonedPostgres(directory: string): Promise<void> {
+  const pidFile = join(directory, 'postmaster.pid');
   if (!existsSync(pidFile)) return;
+  const dataDir = realpathSync(directory);
   const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
   const postmaster = identify(pid);
   if (postmaster !== undefined && commandLine(pid).includes(dataDir)) {

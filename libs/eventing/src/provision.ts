@@ -37,8 +37,8 @@ export async function provisionDatabase(adminUrl: string, provision: Provision):
     }
   });
 
-  const ownerUrl = urlFor(adminUrl, database, roles.owner, rolePassword);
-  await connected(ownerUrl, async (owner) => {
+  const urls = databaseUrls(adminUrl, provision);
+  await connected(urls.ownerUrl, async (owner) => {
     const [name, ownerRole] = [escapeIdentifier(database), escapeIdentifier(roles.owner)];
     const readers = [roles.app, roles.feed].map((role) => escapeIdentifier(role)).join(', ');
     await owner.query('BEGIN');
@@ -51,8 +51,14 @@ export async function provisionDatabase(adminUrl: string, provision: Provision):
     await owner.query(`GRANT USAGE ON SCHEMA public TO ${readers}`);
     await owner.query('COMMIT');
   });
+  return urls;
+}
+
+/** Where a provisioned database is reached; nothing is asked or changed. */
+export function databaseUrls(adminUrl: string, { database, rolePassword }: Provision): ProvisionedDatabase {
+  const roles = rolesOf(database);
   return {
-    ownerUrl,
+    ownerUrl: urlFor(adminUrl, database, roles.owner, rolePassword),
     appUrl: urlFor(adminUrl, database, roles.app, rolePassword),
     feedUrl: urlFor(adminUrl, database, roles.feed, rolePassword),
   };

@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process';
+import { endAbandonedPostgres } from '@reef/embedded';
+import { UsageError } from '../command-line.js';
+import { Explained } from '../explained.js';
+import { databasePrefix, databasesOf, externalAdminUrl } from '../stack/databases.js';
+import { lockHome, runningSupervisor } from '../stack/home-lock.js';
+import { ensureKeys } from '../stack/keys.js';
+import { layout as layoutOf, makeHome } from '../stack/layout.js';
+import type { Layout } from '../stack/layout.js';
+import { postgresProgram } from '../stack/programs.js';
+import { mainFile, nodeFlags, ownerEnvironment, statefulServices } from '../stack/services.js';
+import type { StatefulService } from '../stack/services.js';
+import { readState } from '../stack/state.js';
+
+/** Rebuilds the projections of one service or of all; with `check` only compares. Exit code 1 on a difference. */
+export async function replay(command: { service: string | undefined; check: boolean }): Promise<number> {
+  const services = statefulServices.filter((name) => command.service === undefined || name === command.service);
+  if (services.length === 0) {
+    throw new UsageError(`"${command.service}" has no projections; these have: ${statefulServices.join(', ')}`);
+  }
+  const layout = layoutOf(process.env);
+  makeHome(layout);
+  const { passwords, files } = ensureKeys(layout);
+  const server = await reachPostgres(layout);
+  try {
+    const wiring = {
+      natsUrl: process.env['REEF_NATS_URL'] || runningNatsUrl(layout, passwords.nats),
+      databases: databasesOf(server.adminUrl, databasePrefix(process.env), passwords),
+      files,
+      passwords,
+      simulatorUrl: undefined,
+    };
+    let different = 0;
+    for (const name of services) {
+      process.stdout.write(`── ${name}\n`);
+      const code = await replayOne(name, command.check, ownerEnvironment(name, process.env, layout, wiring));
+      if (code !== 0) different += 1;
+    }
+    process.stdout.write(different === 0 ? 'no difference\n' : `${different} of ${services.length} services failed\n`);
+    return different === 0 ? 0 : 1;
+  } finally {
+    await server.stop();
+  }
+}
+
+/** The running stack's server, an existing one, or the embedded one started just for this. */
+async function reachPostgres(layout: Layout): Promise<{ adminUrl: string; stop(): Promise<void> }> {
+  const nothing = () => Promise.resolve();
+  const external = process.env['REEF_DATABASE_URL'];
+  if (external) return { adminUrl: externalAdminUrl(external), stop: nothing };
+  const { passwords } = ensureKeys(layout);
+  if (runningSupervisor(layout) !== undefined) {
+    const port = readState(layout)?.services.find(({ name }) => name === 'postgres')?.port;
+    if (!port)
+      throw new Explained('the stack that runs here has no PostgreSQL of its own; set REEF_DATABASE_URL as it has');
+    return { adminUrl: `postgres://postgres:${passwords.postgres}@127.0.0.1:${port}/postgres`, stop: nothing };
+  }
+  // Locked, so that no stack starts on the same data meanwhile.
+  const release = lockHome(layout);
+  try {
+    await endAbandonedPostgres(layout.path('postgres'));
+    const program = postgresProgram(layout, passwords);
+    const running = await program.start(() => undefined);
+    return {
+      adminUrl: program.adminUrl(),
+      async stop() {
+        await running.stop();
+        release();
+      },
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** A replay speaks to nobody, but a service wants an address: the running server's, or one where nobody listens. */
+function runningNatsUrl(layout: Layout, password: string): string {
+  const port = readState(layout)?.services.find(({ name }) => name === 'nats')?.port || 4222;
+  return `nats://reef:${password}@127.0.0.1:${port}`;
+}
+
+function replayOne(name: StatefulService, check: boolean, env: NodeJS.ProcessEnv): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [...nodeFlags, mainFile(name), 'replay', ...(check ? ['--check'] : [])], {
+      env,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    child.once('error', () => resolve(1));
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
