@@ -573,6 +573,17 @@ describe('Anthropic', () => {
     expect(host.settled[0]!.usage).toBeUndefined();
   });
 
+  test('a stream that ends before its first word is tried again, and an empty end is never an answer', async () => {
+    await using fake = await provider((_request, response) => {
+      response.setHeader('content-type', 'text/event-stream');
+      response.end(events(start(input)));
+    });
+    const host = new RecordingHost();
+    failsWith(await claude(fake.url).run(turn({ model: 'anthropic/claude-x' }), host), 'provider_stream_broken');
+    expect(host.settled.map((each) => each.usage)).toEqual([undefined, undefined, undefined]);
+    host.expectBalanced();
+  });
+
   test('overloaded (529) is retried', async () => {
     await using fake = await provider((_request, response, number) => {
       response.setHeader('content-type', number === 1 ? 'application/json' : 'text/event-stream');
