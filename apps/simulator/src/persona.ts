@@ -142,8 +142,8 @@ function agentName(messages: readonly WireMessage[]): string | undefined {
     .join('\n');
   const identity = fileSection(prompt, 'IDENTITY.md');
   const soul = fileSection(prompt, 'SOUL.md');
-  const wholePrompt = identity === undefined && soul === undefined ? prompt : undefined;
-  for (const text of [identity, soul, wholePrompt]) {
+  const beforeFiles = prompt.split(/^#{1,3} (?:\S*\/)?[A-Z]+\.md\b/m, 1)[0];
+  for (const text of [identity, soul, beforeFiles]) {
     if (text === undefined) continue;
     const labelled = /^[ \t>*-]*name[ \t*]*:[ \t*_]*(\p{L}[^\n*_]*)/imu.exec(text)?.[1];
     const spoken = /\b(?:[Yy]our name is|[Yy]ou are|I am|I'm) (?:called )?(\p{Lu}[\p{L}'’-]*)/u.exec(text)?.[1];

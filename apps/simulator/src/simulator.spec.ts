@@ -302,6 +302,16 @@ describe('the default reply uses its prompt', () => {
     expect(answer.choices[0]!.message.content).toContain('This is a simulation of a model.');
   });
 
+  test('a name given outside the files is used when the files give none', async () => {
+    await using simulator = await start();
+    const system = `Your name is Kim, unless IDENTITY.md gives another.\n${workspace('(This file is missing.)')}`;
+    const answer = await simulator.ask([
+      { role: 'system', content: system },
+      { role: 'user', content: 'hi' },
+    ]);
+    expect(answer.choices[0]!.message.content).toContain('I am Kim');
+  });
+
   test('it knows what was said before, and from a recalled memory', async () => {
     await using simulator = await start();
     const told: OpenAI.ChatCompletionMessageParam[] = [

@@ -7,7 +7,7 @@ const required = ['AGENTS.md', 'SOUL.md', 'IDENTITY.md', 'USER.md'].map((name) =
 
 function input(more: Partial<PromptInput> = {}): PromptInput {
   return {
-    agent: { id: 'main', name: 'Main', instructions: '' },
+    agent: { id: 'main', name: 'main', instructions: '' },
     files: required,
     skills: [],
     isNew: false,
@@ -136,12 +136,14 @@ describe('the rest of the prompt', () => {
     expect(buildPrompt(input({ timeZone: 'Atlantis/Nowhere' })).dynamic).toContain('14:05 (UTC)');
   });
 
-  test("of 21 memories 20 are shown, and the agent's own instructions are", () => {
+  test("of 21 memories 20 are shown, and so are the agent's name and instructions", () => {
     const memories = Array.from({ length: 21 }, (_, index) => ({ text: `fact ${index + 1}` }));
-    const prompt = buildPrompt(input({ memories, agent: { id: 'main', name: 'Main', instructions: 'Speak Dutch.' } }));
+    const prompt = buildPrompt(input({ memories, agent: { id: 'main', name: 'Robin', instructions: 'Speak Dutch.' } }));
     expect(prompt.dynamic).toContain('fact 20');
     expect(prompt.dynamic).not.toContain('fact 21');
     expect(prompt.stable).toContain('## Instructions\nSpeak Dutch.');
+    expect(prompt.stable).toContain('Your name is Robin, unless');
+    expect(buildPrompt(input()).stable).not.toContain('Your name is');
   });
 
   test('without files our own words are less than a tenth of 45 kB', () => {

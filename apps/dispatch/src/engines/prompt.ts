@@ -55,7 +55,10 @@ const requiredFiles = ['AGENTS.md', 'SOUL.md', 'IDENTITY.md', 'USER.md'];
 
 /** Builds the system prompt from an OpenClaw workspace, in OpenClaw's order and within its limits. Pure. */
 export function buildPrompt(input: PromptInput): SystemPrompt {
-  const stable = [rules];
+  const { id, name } = input.agent;
+  const named =
+    name === '' || name === id ? '' : `\n- Your name is ${oneLine(name, 100)}, unless IDENTITY.md gives another.`;
+  const stable = [rules + named];
   if (input.agent.instructions.trim() !== '') stable.push(`## Instructions\n${input.agent.instructions.trim()}`);
   if (input.skills.length > 0) stable.push(skillsSection(input.skills));
   stable.push(filesSection(input));
