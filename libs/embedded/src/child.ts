@@ -28,6 +28,8 @@ export interface Child {
   /** Resolves once, when the process has ended, whatever the reason. */
   readonly exited: Promise<Exit>;
   hasExited(): boolean;
+  /** The end of what this process has written to its log; what earlier ones wrote is left out. */
+  lastWords(): string;
   /** Asks with the signal, waits that long, then kills. Resolves when the process has ended. */
   stop(signal: NodeJS.Signals, limitMs: number): Promise<Exit>;
 }
@@ -35,6 +37,7 @@ export interface Child {
 /** Starts a long-lived process in a session of its own, so that a Ctrl-C in the terminal reaches the parent alone. */
 export function startChild(options: ChildOptions): Promise<Child> {
   const log = openSync(options.logFile, 'a', 0o600);
+  const logStart = fstatSync(log).size;
   const [command, ...args] = [
     ...(options.prefix ?? []),
     ...boundToParent(options.signalOnParentDeath),
@@ -64,6 +67,7 @@ export function startChild(options: ChildOptions): Promise<Child> {
         identity: identify(pid),
         exited,
         hasExited: () => ended,
+        lastWords: () => lastLines(options.logFile, { from: logStart }),
         async stop(signal, limitMs) {
           if (!ended) child.kill(signal);
           const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
@@ -107,14 +111,14 @@ function signalSafely(identity: ProcessIdentity, signal: NodeJS.Signals): void {
   }
 }
 
-/** The end of a log, for an error message. */
-export function lastLines(file: string, linesMax = 15): string {
+/** The end of a log, for an error message; nothing before `from`, unless the log has been cut since. */
+export function lastLines(file: string, { linesMax = 15, from = 0 } = {}): string {
   try {
     const descriptor = openSync(file, 'r');
     try {
       const bytesMax = 16_384;
       const { size } = fstatSync(descriptor);
-      const buffer = Buffer.alloc(Math.min(size, bytesMax));
+      const buffer = Buffer.alloc(Math.min(size < from ? size : size - from, bytesMax));
       readSync(descriptor, buffer, 0, buffer.length, size - buffer.length);
       return buffer.toString('utf8').trimEnd().split('\n').slice(-linesMax).join('\n');
     } finally {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lastLines, startChild } from './child.js';
+import { startChild } from './child.js';
 import type { Child, Exit } from './child.js';
 import { freePort } from './ports.js';
 import type { ProcessIdentity } from './process-identity.js';
@@ -60,10 +60,10 @@ export async function startNats(options: NatsOptions): Promise<Nats> {
       signalOnParentDeath: 'SIGTERM',
     });
     try {
-      await untilHealthy(child, monitorPort, logFile);
+      await untilHealthy(child, monitorPort);
     } catch (error) {
       await child.stop('SIGTERM', stopLimitMs);
-      const portWasTaken = lastLines(logFile).includes('address already in use');
+      const portWasTaken = child.lastWords().includes('address already in use');
       if (portWasTaken && !options.port && attempt < startAttemptsMax) continue;
       throw error;
     }
@@ -101,12 +101,12 @@ export function natsConfig(
   ].join('\n');
 }
 
-async function untilHealthy(child: Child, monitorPort: number, logFile: string): Promise<void> {
+async function untilHealthy(child: Child, monitorPort: number): Promise<void> {
   const deadline = Date.now() + readyLimitMs;
   while (!(await isHealthy(monitorPort))) {
-    if (child.hasExited()) throw new Error(`nats-server ended while starting:\n${lastLines(logFile)}`);
+    if (child.hasExited()) throw new Error(`nats-server ended while starting:\n${child.lastWords()}`);
     if (Date.now() > deadline) {
-      throw new Error(`nats-server was not healthy within ${readyLimitMs / 1000} s:\n${lastLines(logFile)}`);
+      throw new Error(`nats-server was not healthy within ${readyLimitMs / 1000} s:\n${child.lastWords()}`);
     }
     await sleep(25);
   }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { endProcess, lastLines, startChild } from './child.js';
+import { endProcess, startChild } from './child.js';
 import type { Child, Exit } from './child.js';
 import { freePort } from './ports.js';
 import { postgresBinaries } from './postgres-binaries.js';
@@ -91,10 +91,10 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     recordOwner(dataDir);
     const url = `postgres://postgres:${encodeURIComponent(options.password)}@127.0.0.1:${port}/postgres`;
     try {
-      await untilReady(child, url, logFile);
+      await untilReady(child, url);
     } catch (error) {
       await child.stop('SIGINT', stopLimitMs);
-      const portWasTaken = lastLines(logFile).includes('Address already in use');
+      const portWasTaken = child.lastWords().includes('Address already in use');
       if (portWasTaken && !options.port && attempt < startAttemptsMax) continue;
       throw error;
     }
@@ -145,10 +145,10 @@ function settingArguments(settings: Readonly<Record<string, string>>): string[] 
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
 
-async function untilReady(child: Child, url: string, logFile: string): Promise<void> {
+async function untilReady(child: Child, url: string): Promise<void> {
   const deadline = Date.now() + readyLimitMs;
   for (;;) {
-    if (child.hasExited()) throw new Error(`PostgreSQL ended while starting:\n${lastLines(logFile)}`);
+    if (child.hasExited()) throw new Error(`PostgreSQL ended while starting:\n${child.lastWords()}`);
     const refusal = await tryConnect(url);
     if (refusal === undefined) return;
     if ((refusal as { code?: string }).code === '28P01') {
@@ -157,7 +157,7 @@ async function untilReady(child: Child, url: string, logFile: string): Promise<v
       );
     }
     if (Date.now() > deadline) {
-      throw new Error(`PostgreSQL did not answer within ${readyLimitMs / 1000} s:\n${lastLines(logFile)}`);
+      throw new Error(`PostgreSQL did not answer within ${readyLimitMs / 1000} s:\n${child.lastWords()}`);
     }
     await sleep(25);
   }

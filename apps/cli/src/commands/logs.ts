@@ -26,7 +26,7 @@ export async function logs(command: { service: string | undefined; follow: boole
   for (const log of followed) {
     log.at = statSync(log.file).size;
     if (shown.length > 1) process.stdout.write(`── ${log.name}\n`);
-    process.stdout.write(`${lastLines(log.file, shown.length > 1 ? 10 : linesMax)}\n`);
+    process.stdout.write(`${lastLines(log.file, { linesMax: shown.length > 1 ? 10 : linesMax })}\n`);
   }
   while (command.follow) {
     for (const log of followed) {

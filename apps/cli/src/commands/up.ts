@@ -26,7 +26,10 @@ export async function up(command: { fresh: boolean; json: boolean }): Promise<nu
   const stopped = untilSignal(keeper, say);
   const startedMs = performance.now();
   try {
-    const { demo, warning } = await startStack(layout, process.env, keeper, report, command);
+    // A person who gives up does not wait for a download.
+    const started = await Promise.race([startStack(layout, process.env, keeper, report, command), stopped]);
+    if (started === undefined) return 130;
+    const { demo, warning } = started;
     keepRotating(layout.path('logs'));
     if (warning !== undefined) say(`! ${warning}`);
     const ms = Math.round(performance.now() - startedMs);
@@ -61,6 +64,8 @@ function teller(): (progress: Progress) => void {
   return (progress) => {
     if (process.send !== undefined && process.connected) {
       process.send(progress, undefined, undefined, () => undefined);
+    } else if (progress.kind === 'failed') {
+      process.stderr.write(`reef: ${progress.text}\n`);
     } else if (process.send === undefined || progress.kind === 'line') {
       process.stdout.write(`${progress.text}\n`);
     }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { lastLines, startChild } from '@reef/embedded';
+import { startChild } from '@reef/embedded';
 import { databaseUrls, dropDatabase, provisionDatabase } from '@reef/eventing/provision';
 import type { ProvisionedDatabase } from '@reef/eventing/provision';
 import { Client } from 'pg';
@@ -37,13 +37,14 @@ export function databasesOf(adminUrl: string, prefix: string, passwords: Passwor
   ) as Record<StatefulService, ProvisionedDatabase>;
 }
 
-/** Makes and migrates the databases that are not yet what this build wants; resolves with the names of those. */
+/** Makes and migrates the databases that are not yet what this build wants; resolves with the names of those. Cancelling ends a migration. */
 export async function prepareDatabases(
   adminUrl: string,
   prefix: string,
   layout: Layout,
   env: NodeJS.ProcessEnv,
   wiring: Wiring,
+  cancelled: AbortSignal,
 ): Promise<readonly StatefulService[]> {
   const marks = await marksOf(adminUrl, prefix);
   const outdated = statefulServices.filter(
@@ -51,7 +52,7 @@ export async function prepareDatabases(
   );
   for (const name of outdated) await provisionDatabase(adminUrl, provision(prefix, name, wiring.passwords));
   await atMost(migrationsAtOnceMax, outdated, async (name) => {
-    await migrate(name, layout, ownerEnvironment(name, env, layout, wiring));
+    await migrate(name, layout, ownerEnvironment(name, env, layout, wiring), cancelled);
     await mark(wiring.databases[name].ownerUrl, `${prefix}_${name}`, wantedMark(name, wiring.passwords));
   });
   return outdated;
@@ -66,7 +67,13 @@ function provision(prefix: string, name: StatefulService, passwords: Passwords) 
   return { database: `${prefix}_${name}`, rolePassword: passwords.roles[name] };
 }
 
-async function migrate(name: StatefulService, layout: Layout, env: NodeJS.ProcessEnv): Promise<void> {
+async function migrate(
+  name: StatefulService,
+  layout: Layout,
+  env: NodeJS.ProcessEnv,
+  cancelled: AbortSignal,
+): Promise<void> {
+  cancelled.throwIfAborted();
   const main = mainFile(name);
   if (!existsSync(main)) throw new Explained(`${main} is missing: ${name} has not been built`);
   const logFile = layout.logFile(name);
@@ -78,12 +85,15 @@ async function migrate(name: StatefulService, layout: Layout, env: NodeJS.Proces
     logFile,
     signalOnParentDeath: 'SIGTERM',
   });
-  const timer = setTimeout(() => void child.stop('SIGTERM', 5_000), migrationLimitMs);
+  const stop = () => void child.stop('SIGTERM', 5_000);
+  const timer = setTimeout(stop, migrationLimitMs);
+  cancelled.addEventListener('abort', stop);
   const exit = await child.exited;
+  cancelled.removeEventListener('abort', stop);
   clearTimeout(timer);
   if (exit.code === 0) return;
   throw new Explained(
-    `the migration of ${name} ended with ${exit.signal ?? `code ${exit.code}`}. The end of ${logFile}:\n${lastLines(logFile)}`,
+    `the migration of ${name} ended with ${exit.signal ?? `code ${exit.code}`}. The end of ${logFile}:\n${child.lastWords()}`,
   );
 }
 

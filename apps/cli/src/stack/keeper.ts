@@ -17,6 +17,7 @@ const stopOrder: readonly ((name: string) => boolean)[] = [
 /** Everything a stack runs. Keeps REEF_HOME/state.json current, so that the next start finds what a killed one left. */
 export class Keeper {
   readonly #all = new Map<string, Supervised>();
+  readonly #stop = new AbortController();
   #stopped: Promise<void> | undefined;
 
   constructor(
@@ -26,7 +27,12 @@ export class Keeper {
   ) {}
 
   get stopping(): boolean {
-    return this.#stopped !== undefined;
+    return this.#stop.signal.aborted;
+  }
+
+  /** For work beside the kept programs that has to end with them. */
+  get stopSignal(): AbortSignal {
+    return this.#stop.signal;
   }
 
   /** Starts a program and keeps it; resolves when it answers. */
@@ -40,6 +46,7 @@ export class Keeper {
 
   /** Ends everything, in order. Asked twice, it is the same end. */
   stop(): Promise<void> {
+    this.#stop.abort();
     this.#stopped ??= this.#stopInOrder();
     return this.#stopped;
   }
@@ -47,7 +54,11 @@ export class Keeper {
   /** For a second Ctrl-C: no more waiting. */
   killAll(): void {
     for (const { current } of this.#all.values()) {
-      if (current?.process !== undefined) process.kill(current.process.pid, 'SIGKILL');
+      try {
+        if (current?.process !== undefined) process.kill(current.process.pid, 'SIGKILL');
+      } catch {
+        // It has just ended by itself.
+      }
     }
   }
 

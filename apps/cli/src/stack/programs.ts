@@ -1,4 +1,4 @@
-import { findNatsServer, freePort, lastLines, startChild, startNats, startPostgres } from '@reef/embedded';
+import { findNatsServer, freePort, startChild, startNats, startPostgres } from '@reef/embedded';
 import type { Exit, Nats, Postgres } from '@reef/embedded';
 import { existsSync } from 'node:fs';
 import { Explained } from '../explained.js';
@@ -52,7 +52,7 @@ export function serviceProgram(
       await running.stop();
       throw new Explained(
         `${name} ${ended ? `ended while starting (${describe(await child.exited)})` : `was not ready within ${readyLimitMs / 1000} s`}. ` +
-          `The end of ${logFile}:\n${lastLines(logFile)}`,
+          `The end of ${logFile}:\n${child.lastWords()}`,
       );
     },
   };

@@ -55,7 +55,7 @@ export async function startStack(
     passwords,
     simulatorUrl,
   };
-  await report.step('databases', () => prepareDatabases(adminUrl, prefix, layout, env, wiring));
+  await report.step('databases', () => prepareDatabases(adminUrl, prefix, layout, env, wiring, keeper.stopSignal));
   await allOf(
     [...statefulServices, 'edge' as const].map((name) => {
       const environment = (port: number) => serviceEnvironment(name, env, layout, wiring, port);

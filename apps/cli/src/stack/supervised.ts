@@ -27,12 +27,14 @@ export interface SupervisedEvents {
 }
 
 const firstStartAttemptsMax = 3;
+const startingLimitMs = 5_000;
 
 /** One program that is started again whenever it ends, until it is told to stop. */
 export class Supervised {
   restarts = 0;
   current: Running | undefined;
   #stopping = new AbortController();
+  #starting: Promise<unknown> = Promise.resolve();
   #kept: Promise<void> = Promise.resolve();
 
   constructor(
@@ -58,9 +60,9 @@ export class Supervised {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.current?.stop();
+    // A server that is just starting ends itself when it is ready; a download is not waited for.
+    await Promise.race([this.#starting, sleep(startingLimitMs, undefined, { ref: false })]).catch(() => undefined);
     await this.#kept;
-    // A start that was under way when the signal came.
-    await this.current?.stop();
   }
 
   async #keep(first: Running): Promise<void> {
@@ -93,7 +95,9 @@ export class Supervised {
 
   async #startOnce(): Promise<Running> {
     try {
-      const running = await this.program.start((spawned) => this.#set(spawned));
+      const starting = this.program.start((spawned) => this.#set(spawned));
+      this.#starting = starting;
+      const running = await starting;
       this.#set(running);
       if (this.#stopping.signal.aborted) await running.stop();
       return running;
