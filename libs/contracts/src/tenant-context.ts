@@ -30,6 +30,8 @@ export interface TenantContext {
   readonly token: string;
   /** Idempotency key of the command being handled: unique for the tenant and service. */
   readonly commandId: string;
+  /** Hash of the command's payload, to tell a retry from another command under the same id; empty where none was sent. */
+  readonly fingerprint: string;
   /** One id for everything that one outside request set in motion. */
   readonly correlationId: string;
   /** The event or command that led here. */

@@ -189,6 +189,7 @@ function contextOf(event: FeedEvent, durable: string): TenantContext {
     role: 'none',
     token: '',
     commandId: `${durable}:${event.eventId}`,
+    fingerprint: '',
     correlationId: event.correlationId,
     causationId: event.eventId,
     deadlineMs: Infinity,

@@ -9,6 +9,7 @@ import {
 } from '@reef/contracts';
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import { firstValueFrom, isObservable } from 'rxjs';
+import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContextVerifier } from './context-token.js';
 import { consumeEvents, type EventConsumer } from './event-consumer.js';
@@ -169,6 +170,7 @@ export class NatsServer extends Server implements CustomTransportStrategy {
       role: claims.role,
       token,
       commandId,
+      fingerprint: message.kind === 'cmd' ? hash('sha1', request.data, 'base64url') : '',
       correlationId: headers?.get(HEADER.correlationId) || commandId,
       causationId: headers?.get(HEADER.causationId) || null,
       deadlineMs,

@@ -1,0 +1,12 @@
+export { type Aggregate, aggregate, type AnyAggregate } from './aggregate.js';
+export { decodeCursor, encodeCursor } from './cursor.js';
+export { type Decider, type DomainEvent, fold, isRefusal, refuse, unreachable } from './decider.js';
+export { EventStore, type EventStoreOptions, type ExecuteOptions, type Intent, type Outcome } from './event-store.js';
+export { inTenants } from './in-tenants.js';
+export { migrate, type NamedMigration } from './migrate.js';
+export type { Column, Projection, Row, RowChange } from './projection.js';
+export { Relay, type RelayOptions } from './relay.js';
+export { replay, type ReplayOptions, type ReplayReport } from './replay.js';
+export { viewTable } from './schema.js';
+export { ERASED, TenantKeys } from './tenant-keys.js';
+export { Views } from './views.js';

@@ -1,0 +1,42 @@
+import { MikroORM, PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { Migration, Migrator } from '@mikro-orm/migrations';
+import { EVENT_STORE_SQL } from './schema.js';
+
+export interface NamedMigration {
+  /** Never changes once it is released; migrations run in the order of their list. */
+  readonly name: string;
+  readonly class: new (...args: ConstructorParameters<typeof Migration>) => Migration;
+}
+
+class EventStore001 extends Migration {
+  override up(): void {
+    this.addSql(EVENT_STORE_SQL);
+  }
+}
+
+/**
+ * Brings a service's database up to date: the event store first, then the service's own tables.
+ * @returns the names of the migrations that ran.
+ */
+export async function migrate(ownerUrl: string, migrations: readonly NamedMigration[]): Promise<string[]> {
+  const orm = await MikroORM.init({
+    driver: PostgreSqlDriver,
+    clientUrl: ownerUrl,
+    entities: [],
+    discovery: { warnWhenNoEntities: false },
+    extensions: [Migrator],
+    migrations: {
+      tableName: 'migrations',
+      snapshot: false,
+      migrationsList: [{ name: '000-event-store', class: EventStore001 }, ...migrations],
+    },
+    logger: () => undefined,
+  });
+  try {
+    const ran = await orm.migrator.up();
+    await orm.em.getConnection().execute('select es.refresh_projections()');
+    return ran.map(({ name }) => name);
+  } finally {
+    await orm.close();
+  }
+}
