@@ -77,7 +77,8 @@ function byOpenat2(calls: SystemCalls): OpenBeneath {
   function open(directory: number, path: string | Buffer, flags: number, mode: number): number {
     for (let attempt = 1; ; attempt++) {
       try {
-        return calls.openat2(directory, path, flags, resolveBeneath, mode);
+        // Of a link where a directory is asked for, O_NOFOLLOW would say ENOTDIR; RESOLVE_NO_SYMLINKS refuses it too, and says ELOOP.
+        return calls.openat2(directory, path, flags & O_DIRECTORY ? flags & ~O_NOFOLLOW : flags, resolveBeneath, mode);
       } catch (error) {
         // EAGAIN: a rename elsewhere raced with the descent and the kernel could not vouch for it.
         const code = errnoOf(error);

@@ -12,6 +12,7 @@ const stagingName = '.staging';
 // Left over from a process that was killed; nothing takes an hour to write.
 const leftoverAgeMs = 3_600_000;
 const removalPassesMax = 100;
+const removalsBetweenBreaths = 64;
 
 const writeFile = promisify(writeFileCallback);
 export const fsync = promisify(fsyncCallback);
@@ -92,7 +93,7 @@ export class Staging implements Disposable {
         if (this.#removed(staging, name, pass)) break;
       }
       removed.files++;
-      await breathe();
+      if (removed.files % removalsBetweenBreaths === 0) await breathe();
     }
     return removed;
   }

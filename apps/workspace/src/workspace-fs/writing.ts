@@ -35,6 +35,7 @@ export function writeAll(
       const missing = missingDirectories(ground, [...wanted, ...places.map(({ place }) => place.parent)]);
       const growth: Usage = { bytes: 0, files: missing.counted };
       const targets = places.map(({ file, place }) => {
+        if (missing.has(place.components)) throw refused('exists', 'a path is both a file and a directory');
         const standing = missing.has(place.parent) ? undefined : replaceable(ground, place, mayReplace);
         growth.bytes += file.bytes.byteLength - (standing?.size ?? 0);
         growth.files += standing ? 0 : 1;
