@@ -16,6 +16,8 @@ export async function readTarGz(
   const entries: ArchiveEntry[] = [];
   const parser = extract();
   parser.on('entry', (header, content, next) => {
+    // A refusal destroys the entry along with the parser; without a listener that error would end the process.
+    content.on('error', () => undefined);
     readEntry(header, content as AsyncIterable<Buffer>, inspector).then(
       (entry) => {
         if (entry) entries.push(entry);

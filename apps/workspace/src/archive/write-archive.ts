@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack, type Header, type Pack } from 'tar-stream';
@@ -19,14 +19,21 @@ export type ArchiveSource =
  */
 export function writeArchive(entries: readonly ArchiveSource[]): Readable {
   const sorted = entries.toSorted((one, other) => (one.path < other.path ? -1 : one.path > other.path ? 1 : 0));
+  return Readable.from(packed(sorted), { objectMode: false });
+}
+
+/** A generator, so that nothing is opened before somebody reads, and a reader who leaves closes what is open. */
+async function* packed(entries: readonly ArchiveSource[]): AsyncGenerator<Buffer> {
   const tar = pack();
   const gzip = createGzip({ level: 6 });
-  // Its failure is the stream's failure, which the reader sees.
-  pipeline(tar, gzip).catch(() => undefined);
-  fill(tar, sorted).catch((error: unknown) =>
-    tar.destroy(error instanceof Error ? error : new Error('the archive could not be written')),
-  );
-  return gzip;
+  const filled = fill(tar, entries).catch((error: unknown) => {
+    tar.destroy(error instanceof Error ? error : new Error('the archive could not be written'));
+  });
+  const piped = pipeline(tar, gzip);
+  // Awaited below; a reader who leaves early never gets there.
+  piped.catch(() => undefined);
+  yield* gzip;
+  await Promise.all([filled, piped]);
 }
 
 async function fill(tar: Pack, entries: readonly ArchiveSource[]): Promise<void> {

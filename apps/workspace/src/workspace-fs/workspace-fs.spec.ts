@@ -208,7 +208,10 @@ describe.each(strategies)('with %s', (strategy) => {
             const moved = await files.move('acme', change.path, change.to, { mayReplace: true });
             const size = model.get(change.path);
             expect(moved.ok).toBe(size !== undefined && change.path !== change.to);
-            if (moved.ok && size !== undefined) (model.set(change.to, size), model.delete(change.path));
+            if (moved.ok && size !== undefined) {
+              model.set(change.to, size);
+              model.delete(change.path);
+            }
           }
         }
         const found = new Map<string, number>();
