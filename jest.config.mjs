@@ -41,8 +41,8 @@ export default {
       displayName: 'int',
       testMatch: ['<rootDir>/{apps,libs}/**/*.int.spec.ts'],
       testPathIgnorePatterns: ['/node_modules/', '/dist/'],
-      globalSetup: '<rootDir>/libs/testing/src/jest/start-servers.ts',
-      globalTeardown: '<rootDir>/libs/testing/src/jest/stop-servers.ts',
+      globalSetup: '<rootDir>/libs/testing/jest/start-servers.mjs',
+      globalTeardown: '<rootDir>/libs/testing/jest/stop-servers.mjs',
     },
     {
       ...shared,
