@@ -19,7 +19,7 @@ describe('who has a pid', () => {
   });
 
   test('a process that ignores the signal is killed after the limit', async () => {
-    const child = spawn('sh', ['-c', 'trap "" TERM; echo ready; while :; do sleep 1; done'], {
+    const child = spawn('sh', ['-c', 'trap "" TERM; echo ready; while :; do sleep 1 >&-; done'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     await new Promise((resolve) => child.stdout!.once('data', resolve));

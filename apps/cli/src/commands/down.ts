@@ -4,7 +4,7 @@ import { layout as layoutOf } from '../stack/layout.js';
 import { endOrphans } from '../stack/orphans.js';
 
 // Longer than the supervisor gives its own children: five groups one after the other.
-const stopLimitMs = 60_000;
+const stopLimitMs = 120_000;
 
 export async function down(): Promise<number> {
   const layout = layoutOf(process.env);

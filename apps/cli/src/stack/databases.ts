@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { startChild } from '@reef/embedded';
 import { databaseUrls, dropDatabase, provisionDatabase } from '@reef/eventing/provision';
 import type { ProvisionedDatabase } from '@reef/eventing/provision';
@@ -103,17 +103,18 @@ async function migrate(
  */
 function wantedMark(name: StatefulService, passwords: Passwords): string {
   const hash = createHash('sha256');
-  for (const folder of [join('apps', name, 'dist', 'migrations'), join('libs', 'eventing', 'dist', 'migrations')]) {
-    for (const file of scriptsIn(join(repositoryRoot, folder))) hash.update(file).update(readFileSync(file));
+  // The event store's own tables and functions come from all over eventing.
+  const service = scriptsIn(join(repositoryRoot, 'apps', name, 'dist'), 'migrations');
+  for (const file of [...service, ...scriptsIn(join(repositoryRoot, 'libs', 'eventing', 'dist'), '')]) {
+    hash.update(relative(repositoryRoot, file)).update(readFileSync(file));
   }
-  hash.update(readFileSync(join(repositoryRoot, 'libs', 'eventing', 'dist', 'provision.js')));
   return `reef ${hash.update(passwords.roles[name]).digest('hex')}`;
 }
 
-function scriptsIn(folder: string): readonly string[] {
+function scriptsIn(folder: string, prefix: string): readonly string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((file) => /\.(js|sql)$/.test(file))
+    .filter((file) => file.startsWith(prefix) && /\.(js|sql)$/.test(file))
     .sort()
     .map((file) => join(folder, file));
 }

@@ -10,7 +10,8 @@ import type { ServiceName } from './services.js';
 import type { Program, Running } from './supervised.js';
 
 const readyLimitMs = 60_000;
-const stopLimitMs = 10_000;
+// A service gives what it still does up to twenty seconds; a person who wants less presses Ctrl-C again.
+const stopLimitMs = 22_000;
 
 /** A process of ours. It gets a new free port at each start, unless it has one of its own. */
 export function serviceProgram(
