@@ -21,6 +21,9 @@ export const turnSource = z.enum(['chat', 'agent', 'schedule', 'heartbeat']);
 /** `provider/model`, as agents name it. */
 export const modelId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}\/[\x21-\x7e]{1,120}$/, 'use provider/model');
 
+/** The calendar month in UTC whose books hold a reservation. */
+export const monthKey = z.string().regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'use YYYY-MM');
+
 /** A cap on what a scope may use within a window. USD caps are in pico-USD, the others are plain counts. */
 export const limit = z.strictObject({
   scope: limitScope,
@@ -110,7 +113,7 @@ export const budgets = service('budgets', {
         outputTokensMax: count,
         heldPico: picoUsd,
         /** The stream in which the reservation lives; settle names it. */
-        window: z.string(),
+        window: monthKey,
         pressure,
       }),
       refusals: ['budget_exhausted', 'unpriced_model', 'reservation_reused'],
@@ -119,7 +122,7 @@ export const budgets = service('budgets', {
     settle: command({
       input: z.strictObject({
         reservationId: uuid,
-        window: z.string().max(20),
+        window: monthKey,
         outcome: z.enum(['completed', 'failed', 'cancelled']),
         usage: usage.nullable(),
         /** Output tokens that were seen streaming, for an estimate when usage never arrived. */
@@ -130,7 +133,7 @@ export const budgets = service('budgets', {
     }),
     /** Frees a reservation whose call was never made. */
     release: command({
-      input: z.strictObject({ reservationId: uuid, window: z.string().max(20) }),
+      input: z.strictObject({ reservationId: uuid, window: monthKey }),
       output: emptyObject,
       refusals: ['reservation_unknown', 'already_settled'],
     }),
@@ -168,7 +171,7 @@ export const budgets = service('budgets', {
   events: {
     WindowOpened: event(
       z.object({
-        window: z.string(),
+        window: monthKey,
         openedAt: instant,
         limits: z.array(limit),
         /** What windows that outlast the month bring along, spent and held: `unit|window|scope` → amount. */
@@ -177,16 +180,10 @@ export const budgets = service('budgets', {
         carriedHolds: z.array(uuid),
       }),
     ),
+    /** More of what `WindowOpened` carries, where one message cannot hold it. */
+    BalancesCarried: event(z.object({ carried: z.record(z.string(), amount), carriedHolds: z.array(uuid) })),
     /** The month's books are closed: what is open in it can still be settled, nothing more is reserved in it. */
-    WindowClosed: event(
-      z.object({
-        window: z.string(),
-        next: z.string(),
-        closedAt: instant,
-        carried: z.record(z.string(), amount),
-        carriedHolds: z.array(uuid),
-      }),
-    ),
+    WindowClosed: event(z.object({ window: monthKey, next: monthKey, closedAt: instant })),
     /** A carried reservation ended in the month before; what it did not use is freed here: `unit|window|scope` → amount. */
     CarriedSettled: event(z.object({ reservationId: uuid, freed: z.record(z.string(), amount), settledAt: instant })),
     LimitsSet: event(z.object({ limits: z.array(limit), setAt: instant })),
