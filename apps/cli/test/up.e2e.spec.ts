@@ -1,0 +1,163 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { freePort, identify, isRunning } from '@reef/embedded';
+import type { ProcessIdentity } from '@reef/embedded';
+
+const main = resolve(import.meta.dirname, '../dist/main.js');
+const commandLimitMs = 180_000;
+const names = [
+  'budgets',
+  'dispatch',
+  'edge',
+  'identity',
+  'memory',
+  'nats',
+  'postgres',
+  'simulator',
+  'telemetry',
+  'workspace',
+];
+
+interface Status {
+  services: { name: string; pid: number | null; port: number; ready: boolean; rssBytes: number; restarts: number }[];
+}
+
+// One story, told in order: each test goes on where the one before has ended.
+describe('a stack on this machine', () => {
+  const home = join(mkdtempSync(join(tmpdir(), 'reef-up-')), 'home');
+  let port: number;
+
+  beforeAll(async () => {
+    port = await freePort();
+  });
+  afterAll(async () => {
+    await reef('down');
+    rmSync(home, { recursive: true, force: true });
+  }, commandLimitMs);
+
+  test(
+    'comes up, everything is ready, and only its owner can read its demo key',
+    async () => {
+      expect(await reef('up', '--detach', '--json')).toMatchObject({ code: 0 });
+      const { services } = await status();
+      expect(services.map(({ name }) => name).sort()).toEqual(names);
+      expect(services.filter(({ ready, rssBytes }) => !ready || rssBytes === 0)).toEqual([]);
+      expect(statSync(join(home, 'demo.json')).mode & 0o777).toBe(0o600);
+      expect(statSync(home).mode & 0o777).toBe(0o700);
+    },
+    commandLimitMs,
+  );
+
+  test(
+    'answers in the terminal',
+    async () => {
+      const { code, stdout } = await reef('chat', 'Say hello');
+      expect(code).toBe(0);
+      expect(stdout.trim()).not.toBe('');
+    },
+    commandLimitMs,
+  );
+
+  test(
+    'refuses a second start in the same home, and one on a port that is taken',
+    async () => {
+      expect(await reef('up')).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs') });
+      const elsewhere = mkdtempSync(join(tmpdir(), 'reef-up-'));
+      const second = await reefIn({ REEF_HOME: elsewhere }, 'up');
+      expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining(`REEF_PORT=${port + 1}`) });
+      rmSync(elsewhere, { recursive: true, force: true });
+    },
+    commandLimitMs,
+  );
+
+  test(
+    'starts a killed service and a killed server again',
+    async () => {
+      const before = await status();
+      for (const name of ['budgets', 'postgres', 'nats']) process.kill(of(before, name).pid!, 'SIGKILL');
+      await until(async () => {
+        const now = await status();
+        return now.services.every(({ ready }) => ready) && of(now, 'budgets').restarts === 1;
+      });
+      const after = await status();
+      for (const name of ['postgres', 'nats']) {
+        expect(of(after, name)).toMatchObject({ port: of(before, name).port, restarts: 1 });
+      }
+      expect((await reef('chat', 'Are you still there?')).code).toBe(0);
+    },
+    commandLimitMs,
+  );
+
+  test(
+    'leaves nothing behind when its supervisor is killed, and has its data at the next start',
+    async () => {
+      const processes = await identities();
+      const supervisor = JSON.parse(readFileSync(join(home, 'reef.pid'), 'utf8')) as ProcessIdentity;
+      const demo = readFileSync(join(home, 'demo.json'), 'utf8');
+      process.kill(supervisor.pid, 'SIGKILL');
+
+      expect(await reef('up', '--detach', '--json')).toMatchObject({
+        code: 0,
+        stdout: expect.not.stringContaining('!'),
+      });
+      expect(processes.filter(isRunning)).toEqual([]);
+      expect(readFileSync(join(home, 'demo.json'), 'utf8')).toBe(demo);
+      expect((await reef('chat', 'Do you know me?')).code).toBe(0);
+    },
+    commandLimitMs,
+  );
+
+  test(
+    'ends with every process of its own',
+    async () => {
+      const processes = await identities();
+      expect(processes).toHaveLength(names.length);
+      expect(await reef('down')).toMatchObject({ code: 0, stdout: 'stopped\n' });
+      expect(processes.filter(isRunning)).toEqual([]);
+      expect(await reef('status', '--json')).toMatchObject({ code: 1, stdout: '{"services":[]}\n' });
+    },
+    commandLimitMs,
+  );
+
+  async function status(): Promise<Status> {
+    return JSON.parse((await reef('status', '--json')).stdout) as Status;
+  }
+
+  async function identities(): Promise<ProcessIdentity[]> {
+    return (await status()).services.flatMap(({ pid }) => (pid === null ? [] : [identify(pid)!]));
+  }
+
+  function of({ services }: Status, name: string) {
+    return services.find((service) => service.name === name)!;
+  }
+
+  async function until(condition: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + 30_000;
+    while (!(await condition())) {
+      if (Date.now() > deadline) throw new Error('it did not happen within 30 s');
+      await new Promise((again) => setTimeout(again, 200));
+    }
+  }
+
+  function reef(...args: string[]) {
+    return reefIn({}, ...args);
+  }
+
+  /** Without the person's own providers and servers: the simulated and the embedded ones. */
+  function reefIn(
+    more: NodeJS.ProcessEnv,
+    ...args: string[]
+  ): Promise<{ code: number; stdout: string; stderr: string }> {
+    const own = /^(REEF_(DATABASE|NATS)_URL|REEF_HOME|REEF_PORT|OPENAI_.*|ANTHROPIC_.*)$/;
+    const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
+    const env = { ...inherited, REEF_HOME: home, REEF_PORT: String(port), ...more };
+    return new Promise((done) => {
+      execFile(process.execPath, [main, ...args], { env, timeout: commandLimitMs }, (error, stdout, stderr) =>
+        done({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : 1, stdout, stderr }),
+      );
+    });
+  }
+});
