@@ -21,6 +21,7 @@ export async function ensureBuilt(node) {
     run(node, [join(root, 'node_modules/typescript-native/bin/tsc'), '-b'], {
       cwd: root,
       limitMs: compileLimitMs,
+      telling: /error TS/,
       advice: 'The sources do not compile; mend them and run ./reef again.',
     }),
   );
