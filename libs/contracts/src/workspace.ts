@@ -5,7 +5,7 @@ import { agentId, count, emptyObject, endUser, instant, page, pageOf, uuid } fro
 /** Bytes of a file that fit into one message: base64 of it stays below NATS' default payload of 1 MiB. */
 export const PIECE_BYTES_MAX = 512 * 1024;
 
-/** Relative to the tenant's root, the first part naming the agent: `main/SOUL.md`. Refused lexically by the service. */
+/** Relative to the tenant's root, the first part naming the agent: `main/SOUL.md`; at most 1,024 bytes. Refused lexically by the service. */
 export const filePath = z.string().min(1).max(4_096);
 const pieceBase64 = z.base64().max(Math.ceil(PIECE_BYTES_MAX / 3) * 4);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -14,14 +14,7 @@ export const fileView = z.object({ path: z.string(), bytes: count, sha256, modif
 export const skillView = z.object({ name: z.string(), description: z.string(), location: z.string() });
 
 const pathRefusals = ['path_refused', 'file_not_found', 'not_a_file', 'agent_unknown'] as const;
-const writeRefusals = [
-  'path_refused',
-  'quota_exceeded',
-  'too_large',
-  'not_a_file',
-  'agent_unknown',
-  'upload_unknown',
-] as const;
+const writeRefusals = ['path_refused', 'quota_exceeded', 'too_large', 'not_a_file', 'upload_unknown'] as const;
 
 export const workspace = service('workspace', {
   commands: {
@@ -114,11 +107,13 @@ export const workspace = service('workspace', {
     }),
   },
   events: {
-    WorkspaceOpened: event(z.object({ openedAt: instant })),
+    /** An agent's folder was laid out with the files every agent begins with; `FileWritten` follows for each. */
+    WorkspaceOpened: event(z.object({ agent: agentId, openedAt: instant })),
     FileWritten: event(
       z.object({ path: z.string(), bytes: count, sha256, writtenAt: instant, by: z.enum(['person', 'agent', 'reef']) }),
     ),
     FileDeleted: event(z.object({ path: z.string(), deletedAt: instant })),
+    /** A large import is several of these, committed together. */
     WorkspaceImported: event(
       z.object({
         agent: agentId,
