@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { temporaryWorkspace } from '../workspace-fs/testing/temporary-workspace.js';
+import { disk, temporaryWorkspace } from '../workspace-fs/testing/temporary-workspace.js';
 import type { WorkspaceFs } from '../workspace-fs/workspace-fs.js';
 import { readArchive } from './read-archive.js';
 import { exportArchive, importArchive } from './workspace-archive.js';
@@ -28,7 +28,7 @@ async function contents(files: WorkspaceFs, tenant: string): Promise<Record<stri
 }
 
 test('an OpenClaw workspace that is brought in and taken away again is the same, byte for byte', async () => {
-  using workspace = temporaryWorkspace();
+  using workspace = temporaryWorkspace({}, disk);
   const { files } = workspace;
   const binary = Buffer.from(Array.from({ length: 70_000 }, (_, n) => (n * 31) % 256));
   const long = `${'deep/'.repeat(30)}${'n'.repeat(120)}.md`;

@@ -93,4 +93,5 @@ test.each(strategies)(
       `swap race, ${strategy}: ${total} tries (${JSON.stringify(tries)}), ${escapes} escapes; plain calls escaped ${nakedEscapes} times`,
     );
   },
+  30_000,
 );

@@ -1,19 +1,27 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { openerFor } from './beneath.js';
-import { loadSystemCalls, systemError } from './system-calls.js';
-import { report, strategies, temporaryWorkspace } from './testing/temporary-workspace.js';
+import { countUsage } from './counting.js';
+import { standOn } from './ground.js';
+import { defaultLimits } from './limits.js';
+import { Staging } from './staging.js';
+import { loadSystemCalls, O_PATH, systemError } from './system-calls.js';
+import { TenantLedger } from './tenant-ledger.js';
+import { disk, report, strategies, temporaryWorkspace } from './testing/temporary-workspace.js';
 import { openWorkspaceFs } from './workspace-fs.js';
+import { move, writeAll } from './writing.js';
 
 const bytes = (content: string): Buffer => Buffer.from(content);
 
 describe.each(strategies)('with %s', (strategy) => {
   test('what is written is read back, and a replacement is the new content', async () => {
-    using workspace = temporaryWorkspace({ strategy });
+    using workspace = temporaryWorkspace({ strategy }, disk);
     const { files } = workspace;
     expect(await files.write('acme', 'memory/2026-11-22.md', bytes('rain'))).toEqual({ ok: true, bytes: 4, files: 2 });
     expect(await files.write('acme', 'memory/2026-11-22.md', bytes('sunshine'))).toEqual({
@@ -223,7 +231,7 @@ describe.each(strategies)('with %s', (strategy) => {
       { numRuns: 40 },
     );
     report(`workspace against a map, ${strategy}: ${steps} changes`);
-  });
+  }, 60_000);
 });
 
 test('where openat2 is refused the walk takes its place, and where both are the service does not start', () => {
@@ -275,4 +283,59 @@ test('a root that is a file is no workspace', () => {
   writeFileSync(join(directory, 'file'), '');
   expect(() => openWorkspaceFs(join(directory, 'file'))).toThrow();
   rmSync(directory, { recursive: true });
+});
+
+test.each(strategies)('a mount is not opened as a leaf either, with %s', (strategy) => {
+  const calls = loadSystemCalls();
+  const root = calls.openat(-100, '/', 0o200000, 0);
+  const { open } = openerFor(calls, root, strategy);
+  for (const flags of [0, O_PATH]) expect(() => open(root, ['proc'], flags)).toThrow('EXDEV');
+});
+
+test.each(strategies)(
+  'a name that a sandbox takes at the last moment is not overwritten, with %s',
+  async (strategy) => {
+    using workspace = temporaryWorkspace();
+    const { acme, root } = workspace;
+    const ground = standOn(root, defaultLimits, strategy);
+    const renameat2: typeof ground.calls.renameat2 = (...args) => {
+      writeFileSync(`${acme}/${args[3]}`, 'the sandbox was faster');
+      ground.calls.renameat2(...args);
+    };
+    const raced = { ...ground, calls: { ...ground.calls, renameat2 } };
+    using staging = new Staging(raced);
+    const change = {
+      ground: raced,
+      staging,
+      ledger: new TenantLedger(defaultLimits, (tenant) => countUsage(raced, tenant)),
+    };
+    writeFileSync(`${acme}/source`, 'source');
+    expect(await writeAll(change, 'acme', [{ path: 'new', bytes: bytes('new') }], [], false)).toMatchObject({
+      code: 'exists',
+    });
+    expect(await move(change, 'acme', 'source', 'moved')).toMatchObject({ code: 'exists' });
+    for (const name of ['new', 'moved']) expect(readFileSync(`${acme}/${name}`, 'utf8')).toBe('the sandbox was faster');
+    expect(readdirSync(`${root}/.staging`)).toEqual([]);
+    ground.close();
+  },
+);
+
+test.each(strategies)('a file that another process keeps replacing is read each time, with %s', async (strategy) => {
+  using workspace = temporaryWorkspace({ strategy });
+  writeFileSync(`${workspace.acme}/page`, 'page');
+  const replacer = `
+    process.chdir(process.argv[1]);
+    process.stdout.write('ready');
+    for (const end = Date.now() + 700; Date.now() < end; ) { fs.writeFileSync('next', 'page'); fs.renameSync('next', 'page'); }
+  `;
+  const other = spawn(process.execPath, ['-e', replacer, workspace.acme], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let running = true;
+  const exited = once(other, 'exit').then(() => (running = false));
+  await once(other.stdout, 'data');
+  while (running) {
+    for (let n = 0; n < 50; n++)
+      expect(await workspace.files.read('acme', 'page')).toMatchObject({ ok: true, bytes: bytes('page') });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await exited;
 });

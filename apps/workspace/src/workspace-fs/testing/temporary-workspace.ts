@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Strategy } from '../beneath.js';
@@ -19,8 +28,13 @@ export type TemporaryWorkspace = Disposable & {
 
 export const secret = 'a secret of somebody else';
 
-export function temporaryWorkspace(options: WorkspaceOptions = {}): TemporaryWorkspace {
-  const base = mkdtempSync(join(tmpdir(), 'reef-workspace-'));
+/** The machine's real disk, where a test is about bytes that stay. */
+export const disk = tmpdir();
+// Elsewhere memory serves: waiting for the disk would leave a race with few tries.
+const memory = existsSync('/dev/shm') ? '/dev/shm' : disk;
+
+export function temporaryWorkspace(options: WorkspaceOptions = {}, place = memory): TemporaryWorkspace {
+  const base = mkdtempSync(join(place, 'reef-workspace-'));
   const root = join(base, 'workspace');
   const outside = join(base, 'outside');
   const acme = join(root, 'acme');
