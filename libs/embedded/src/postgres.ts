@@ -59,6 +59,8 @@ const laptopSettings: Readonly<Record<string, string>> = {
   jit: 'off',
   // Three idle I/O workers are not worth their memory here.
   io_method: 'sync',
+  // Nothing subscribes to another server: no launcher that waits for it.
+  max_logical_replication_workers: '0',
   timezone: 'UTC',
   log_timezone: 'UTC',
 };
