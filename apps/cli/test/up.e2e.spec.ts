@@ -27,7 +27,8 @@ interface Status {
 
 // One story, told in order: each test goes on where the one before has ended.
 describe('a stack on this machine', () => {
-  const home = join(mkdtempSync(join(tmpdir(), 'reef-up-')), 'home');
+  const folder = mkdtempSync(join(tmpdir(), 'reef-up-'));
+  const home = join(folder, 'home');
   let port: number;
 
   beforeAll(async () => {
@@ -35,7 +36,7 @@ describe('a stack on this machine', () => {
   });
   afterAll(async () => {
     await reef('down');
-    rmSync(home, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }, commandLimitMs);
 
   test(

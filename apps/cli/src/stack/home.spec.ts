@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { identify, isRunning } from '@reef/embedded';
 import { lockHome, runningSupervisor } from './home-lock.js';
@@ -23,7 +23,7 @@ describe('a stack’s home', () => {
   });
   afterEach(() => {
     for (const sleeper of sleepers.splice(0)) sleeper.kill('SIGKILL');
-    rmSync(layout.home, { recursive: true, force: true });
+    rmSync(dirname(layout.home), { recursive: true, force: true });
   });
 
   function sleeper() {
