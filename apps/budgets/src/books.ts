@@ -1,0 +1,165 @@
+import { Injectable } from '@nestjs/common';
+import type { Refusal, Result, TenantContext } from '@reef/contracts';
+import { EventStore, isRefusal, refuse, Views } from '@reef/eventing';
+import {
+  type Budget,
+  budget,
+  type BudgetCommand,
+  type BudgetEvent,
+  freedBy,
+  type OpenBudget,
+} from './domain/budget.js';
+import { type Carry, NOTHING_CARRIED } from './domain/carry.js';
+import { DEFAULT_LIMITS, type Limit } from './domain/limits.js';
+import { windowKeysAt } from './domain/windows.js';
+import { MonthRow } from './projections/months.js';
+import { booksOf, monthlyBooks } from './streams.js';
+
+type Spending = Extract<BudgetCommand, { type: 'reserve' | 'setLimits' }>;
+type Ending = Extract<BudgetCommand, { type: 'settle' | 'release' | 'expire' }>;
+type Reply<Value> = (state: OpenBudget, events: readonly BudgetEvent[]) => Value;
+
+/** Other instances may open or close a month at the same time; each time one is met, another way is taken. */
+const WAYS_MAX = 5;
+
+/** A tenant's books, month after month: opens, closes and carries, so that callers need not know where a month ends. */
+@Injectable()
+export class Books {
+  constructor(
+    private readonly store: EventStore,
+    private readonly views: Views,
+  ) {}
+
+  /** Executes a command in the month around now, and opens its books if nobody did. */
+  async spend<Value>(
+    context: TenantContext,
+    nowMs: number,
+    command: Spending,
+    reply: Reply<Value>,
+  ): Promise<Result<Value>> {
+    let month = windowKeysAt(nowMs).month;
+    for (let way = 1; way <= WAYS_MAX; way++) {
+      const result = await this.#execute(context, month, command, reply);
+      if (result.ok) return result;
+      if (result.code === 'window_unopened') month = await this.#open(context, month, nowMs);
+      else if (result.code === 'window_closed') month = String(result.details?.['next']);
+      else return result;
+    }
+    return refuse('conflict', 'the month is being opened and closed');
+  }
+
+  /** Ends reservations of a month. Of a closed one, what they free is freed in the next month too, in the same commit. */
+  async end<Value>(
+    context: TenantContext,
+    month: string,
+    command: Ending,
+    reply: Reply<Value>,
+  ): Promise<Result<Value>> {
+    const result = await this.#execute(context, month, command, reply);
+    if (result.ok || result.code !== 'window_closed') return result;
+    const before = await this.#load(context.tenant, month);
+    if (!before.closing) throw new Error('a month was closed and is open again');
+    const { next } = before.closing;
+    await this.#openAfter(context, before);
+
+    const ending: BudgetCommand = withNext(command);
+    const decided: readonly BudgetEvent[] | Refusal = budget.decide(ending, before);
+    if (isRefusal(decided)) return decided;
+    const settled = decided.map((event) => freedBy(before, event)).filter((freed) => freed !== null);
+    const carried: BudgetCommand = { type: 'settleCarried', data: { settled, nowMs: command.data.nowMs } };
+    return this.store.executeAll(
+      [
+        { aggregate: monthlyBooks, tenant: context.tenant, stream: booksOf(month), command: ending },
+        { aggregate: monthlyBooks, tenant: context.tenant, stream: booksOf(next), command: carried },
+      ],
+      { context, reply: ([of]) => reply(opened(of?.state as Budget), (of?.events ?? []) as readonly BudgetEvent[]) },
+    );
+  }
+
+  /** Opens the books of the month around now, unless they are open. */
+  async openNow(context: TenantContext): Promise<void> {
+    const nowMs = Date.now();
+    const { month } = windowKeysAt(nowMs);
+    const { state } = await this.store.load(monthlyBooks, context.tenant, booksOf(month));
+    if (state.status === 'unopened') await this.#open(context, month, nowMs);
+  }
+
+  /** The newest books that were open in a month or before it; null for a tenant without any. */
+  async newest(tenant: string, month: string): Promise<string | null> {
+    const [row] = await this.views
+      .of(tenant)
+      .find(MonthRow, { tenantId: tenant, month: { $lte: month } }, { orderBy: { month: 'desc' }, limit: 1 });
+    return row?.month ?? null;
+  }
+
+  async #open(context: TenantContext, month: string, nowMs: number): Promise<string> {
+    const newest = await this.newest(context.tenant, LAST_MONTH);
+    if (newest === null) {
+      await this.#openMonth(context, month, DEFAULT_LIMITS, NOTHING_CARRIED, nowMs);
+      return month;
+    }
+    if (newest >= month) return newest; // Our clock is behind that of another instance.
+    await this.#execute(context, newest, { type: 'close', data: { next: month, nowMs } }, () => undefined, 'close');
+    return this.#openAfter(context, await this.#load(context.tenant, newest));
+  }
+
+  async #openAfter(context: TenantContext, before: OpenBudget): Promise<string> {
+    if (!before.closing) throw new Error('a month is opened before the last is closed');
+    const { next, carried, carriedHolds } = before.closing;
+    await this.#openMonth(context, next, before.limits, { carried, carriedHolds }, Date.now());
+    return next;
+  }
+
+  async #openMonth(
+    context: TenantContext,
+    window: string,
+    limits: readonly Limit[],
+    carry: Carry,
+    nowMs: number,
+  ): Promise<void> {
+    const open: BudgetCommand = { type: 'open', data: { window, limits, ...carry, nowMs } };
+    const result = await this.#execute(context, window, open, () => undefined, 'open');
+    if (!result.ok) throw new Error(`the books of ${window} could not be opened: ${result.code}`);
+  }
+
+  /** @param step names one of several commands that serve one request, for an id of its own. */
+  #execute<Value>(
+    context: TenantContext,
+    month: string,
+    command: BudgetCommand,
+    reply: Reply<Value>,
+    step?: string,
+  ): Promise<Result<Value>> {
+    return this.store.execute(monthlyBooks, {
+      tenant: context.tenant,
+      stream: booksOf(month),
+      command,
+      context,
+      ...(step && { commandId: `${context.commandId}:${step}:${month}` }),
+      reply: (state, events) => reply(opened(state), events),
+    });
+  }
+
+  async #load(tenant: string, month: string): Promise<OpenBudget> {
+    return opened((await this.store.load(monthlyBooks, tenant, booksOf(month))).state);
+  }
+}
+
+/** Later than any. */
+const LAST_MONTH = '9999-12';
+
+function opened(state: Budget): OpenBudget {
+  if (state.status === 'unopened') throw new Error('the month is not opened');
+  return state;
+}
+
+function withNext(command: Ending): BudgetCommand {
+  switch (command.type) {
+    case 'settle':
+      return { type: 'settle', data: { ...command.data, withNext: true } };
+    case 'release':
+      return { type: 'release', data: { ...command.data, withNext: true } };
+    case 'expire':
+      return { type: 'expire', data: { ...command.data, withNext: true } };
+  }
+}

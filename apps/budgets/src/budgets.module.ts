@@ -1,0 +1,26 @@
+import { Module } from '@nestjs/common';
+import { ReefModule, type ServiceDefinition } from '@reef/service';
+import { Books } from './books.js';
+import { BudgetsCommands } from './budgets.commands.js';
+import { BudgetsQueries } from './budgets.queries.js';
+import { migrations } from './migrations/index.js';
+import { PriceList } from './price-list.js';
+import { LedgerRow } from './projections/ledger.js';
+import { MonthRow } from './projections/months.js';
+import { OpenTenant } from './reactions/open-tenant.js';
+import { monthlyBooks, prices } from './streams.js';
+import { Sweeper } from './sweeper.js';
+
+export const definition: ServiceDefinition = {
+  name: 'budgets',
+  aggregates: [monthlyBooks, prices],
+  entities: [LedgerRow, MonthRow],
+  migrations,
+};
+
+@Module({
+  imports: [ReefModule.for(definition)],
+  controllers: [BudgetsCommands, BudgetsQueries, OpenTenant],
+  providers: [Books, PriceList, Sweeper],
+})
+export class BudgetsModule {}

@@ -1,0 +1,16 @@
+import { type OutputOf, type Request, type Result, type ResultOf, TRANSPORT_REFUSALS } from '@reef/contracts';
+
+const TRANSPORT: ReadonlySet<string> = new Set(TRANSPORT_REFUSALS);
+
+/** The answer as its contract lists it. A decider's codes are shared by its commands; one that is out of place is a bug. */
+export function contracted<Message extends Request>(
+  message: Message,
+  result: Result<OutputOf<Message>>,
+): ResultOf<Message> {
+  if (!result.ok && !TRANSPORT.has(result.code) && !message.refusals.includes(result.code)) {
+    throw new Error(
+      `${message.service}.${message.name} was refused as ${result.code}, which its contract does not list`,
+    );
+  }
+  return result as ResultOf<Message>;
+}

@@ -1,0 +1,66 @@
+import type { Unit } from './limits.js';
+import { type Dictionary, dictionary, entriesOf, get, put } from './dictionary.js';
+
+/** An amount of everything that is counted: pico-USD, tokens, messages, requests. */
+export type Amounts = Readonly<Record<Unit, bigint>>;
+
+export const UNITS: readonly Unit[] = ['usd', 'tokens', 'messages', 'requests'];
+export const NOTHING: Amounts = { usd: 0n, tokens: 0n, messages: 0n, requests: 0n };
+
+/** What one scope used in one window: spent, and set aside for calls under way. */
+export interface Counter {
+  readonly windowEndsAtMs: number;
+  readonly posted: Amounts;
+  readonly held: Amounts;
+}
+
+/** Counters by key, such as `2026-11-22|agent:main`. */
+export type Counters = Dictionary<Counter>;
+
+export function plus(a: Amounts, b: Amounts): Amounts {
+  return {
+    usd: a.usd + b.usd,
+    tokens: a.tokens + b.tokens,
+    messages: a.messages + b.messages,
+    requests: a.requests + b.requests,
+  };
+}
+
+export function minus(a: Amounts, b: Amounts): Amounts {
+  return {
+    usd: a.usd - b.usd,
+    tokens: a.tokens - b.tokens,
+    messages: a.messages - b.messages,
+    requests: a.requests - b.requests,
+  };
+}
+
+export function usedOf(counter: Counter | undefined, unit: Unit): bigint {
+  return counter ? counter.posted[unit] + counter.held[unit] : 0n;
+}
+
+export function hold(counters: Counters, key: string, windowEndsAtMs: number, held: Amounts): Counters {
+  const counter = get(counters, key);
+  return put(
+    counters,
+    key,
+    counter ? { ...counter, held: plus(counter.held, held) } : { windowEndsAtMs, posted: NOTHING, held },
+  );
+}
+
+/** Turns what was held into what was used. A counter whose window is long over is gone, and stays gone. */
+export function post(counters: Counters, key: string, held: Amounts, posted: Amounts): Counters {
+  const counter = get(counters, key);
+  if (!counter) return counters;
+  return put(counters, key, {
+    windowEndsAtMs: counter.windowEndsAtMs,
+    posted: plus(counter.posted, posted),
+    held: minus(counter.held, held),
+  });
+}
+
+/** Without the windows that ended before `endedMs`. */
+export function forget(counters: Counters, endedMs: number): Counters {
+  const kept = entriesOf(counters).filter(([, counter]) => counter.windowEndsAtMs > endedMs);
+  return kept.length === counters.size ? counters : dictionary(kept);
+}

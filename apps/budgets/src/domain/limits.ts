@@ -1,0 +1,103 @@
+import type { budgets, EventOf } from '@reef/contracts';
+import { refuse } from '@reef/eventing/pure';
+import { type Window, windowEndsAtMs, type WindowKeys, windowKeysAt, WINDOWS } from './windows.js';
+
+export type Limit = EventOf<typeof budgets, 'LimitsSet'>['data']['limits'][number];
+export type Attribution = EventOf<typeof budgets, 'Reserved'>['data']['attribution'];
+export type Unit = Limit['unit'];
+type Scope = Limit['scope'];
+
+/** A limit on every agent, user or key separately. */
+export const EACH = '*';
+
+/**
+ * What a tenant may use before anybody set limits. Five dollars a month let a newcomer try a small model for weeks, and are
+ * the most that a stolen key or a runaway loop can cost; 10,000 requests a day stop a loop over a free model.
+ */
+export const DEFAULT_LIMITS: readonly Limit[] = [
+  { scope: 'tenant', scopeId: null, window: 'month', unit: 'usd', cap: 5_000_000_000_000n, hard: true },
+  { scope: 'tenant', scopeId: null, window: 'day', unit: 'requests', cap: 10_000n, hard: true },
+];
+
+/** Something whose use is counted, per window: the tenant, or an agent, user or key that a limit names. */
+export interface Meter {
+  readonly scope: Scope;
+  /** Null for the tenant, `*` for each. */
+  readonly scopeId: string | null;
+  readonly window: Window;
+}
+
+// The tenant's own use is counted in every window always, so that a limit set later knows what was spent before.
+const TENANT_METERS: readonly Meter[] = WINDOWS.map((window) => ({ scope: 'tenant', scopeId: null, window }));
+
+/** What has to be counted for these limits. */
+export function metersOf(limits: readonly Limit[]): readonly Meter[] {
+  const meters = new Map(TENANT_METERS.map((meter) => [meterKey(meter), meter]));
+  for (const { scope, scopeId, window } of limits) {
+    if (scope !== 'tenant') meters.set(meterKey({ scope, scopeId, window }), { scope, scopeId, window });
+  }
+  return [...meters.values()];
+}
+
+function meterKey({ scope, scopeId, window }: Meter): string {
+  return `${window}|${scope}:${scopeId ?? ''}`;
+}
+
+/** Where a meter counts this use, such as `2026-11-22|agent:main`; null where the meter is not about it. */
+export function counterKey(meter: Meter, whose: Attribution, windows: WindowKeys): string | null {
+  if (meter.scope === 'tenant') return `${windows[meter.window]}|tenant`;
+  const id = idOf(meter.scope, whose);
+  if (id === null || (meter.scopeId !== EACH && meter.scopeId !== id)) return null;
+  return `${windows[meter.window]}|${meter.scope}:${id}`;
+}
+
+/** The counters that this use adds to, each once. */
+export function counterKeys(meters: readonly Meter[], whose: Attribution, atMs: number) {
+  const windows = windowKeysAt(atMs);
+  const counters: { key: string; windowEndsAtMs: number }[] = [];
+  for (const meter of meters) {
+    const key = counterKey(meter, whose, windows);
+    // A limit on one agent and a limit on each share a counter.
+    if (key === null || (meter.scope !== 'tenant' && counters.some((counter) => counter.key === key))) continue;
+    counters.push({ key, windowEndsAtMs: windowEndsAtMs(meter.window, atMs) });
+  }
+  return counters;
+}
+
+function idOf(scope: Exclude<Scope, 'tenant'>, whose: Attribution): string | null {
+  switch (scope) {
+    case 'agent':
+      return whose.agent;
+    case 'user':
+      return whose.user;
+    case 'key':
+      return whose.keyId;
+  }
+}
+
+/** The limits as they are kept, or what is wrong with them. */
+export function checkedLimits(limits: readonly Limit[]) {
+  const seen = new Set<string>();
+  const checked: Limit[] = [];
+  for (const given of limits) {
+    const limit = given.scope === 'tenant' ? { ...given, scopeId: null } : given;
+    if (limit.cap < 0n) return refuse('cap_negative', 'a cap is zero or more', nameOf(limit));
+    if (limit.scope !== 'tenant' && limit.scopeId === null) {
+      return refuse('scope_id_missing', `say which ${limit.scope}, or ${EACH} for each`, nameOf(limit));
+    }
+    if (limit.scopeId === EACH && limit.window === 'total') {
+      return refuse('limit_unending', `a limit on each ${limit.scope} needs a window that ends`, nameOf(limit));
+    }
+    const key = `${meterKey(limit)}|${limit.unit}|${limit.hard}`;
+    if (seen.has(key)) return refuse('limit_repeated', 'two limits are about the same', nameOf(limit));
+    seen.add(key);
+    checked.push(limit);
+  }
+  return checked;
+}
+
+/** Names a limit in a refusal's details. */
+export function nameOf(limit: Limit) {
+  const { scope, scopeId, window, unit } = limit;
+  return { scope, scopeId, window, unit };
+}

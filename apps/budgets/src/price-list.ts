@@ -1,0 +1,72 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { PLATFORM, type Result, type TenantContext } from '@reef/contracts';
+import { EventStore } from '@reef/eventing';
+import { Periodic, serviceContext } from '@reef/service';
+import { createHash } from 'node:crypto';
+import type { Price } from './domain/money.js';
+import { priceBook, type PriceBook, type PriceBookCommand } from './domain/price-book.js';
+import { PRICE_BOOK, prices } from './streams.js';
+
+/** Another instance's publication is known here after this long, ms. */
+const READ_EVERY_MS = 5_000;
+/** An unknown model makes the book be read again, but not more often than this, ms. */
+const READ_AGAIN_MS = 500;
+
+/** Today's prices in memory. */
+@Injectable()
+export class PriceList implements OnApplicationBootstrap {
+  #book: PriceBook = priceBook.initial;
+  #readAtMs = -Infinity;
+
+  constructor(
+    private readonly store: EventStore,
+    private readonly periodic: Periodic,
+  ) {}
+
+  /** Publishes the built-in catalogue. Several instances may do so at once: what is already known is not an event. */
+  async onApplicationBootstrap(): Promise<void> {
+    const { catalogueAt } = await import('./catalogue.js');
+    const nowMs = Date.now();
+    const catalogue = catalogueAt(nowMs);
+    const content = catalogue.map((price) => Object.values(price).join(' ')).join('\n');
+    const commandId = `catalogue-${createHash('sha256').update(content).digest('hex')}`;
+    const context = serviceContext(PLATFORM, 'budgets', commandId);
+    const published = await this.publish(context, { prices: catalogue, source: 'catalogue', nowMs });
+    if (!published.ok) throw new Error(`the catalogue could not be published: ${published.message}`);
+    this.periodic.every(READ_EVERY_MS, 'read the price book', () => this.#read());
+  }
+
+  async publish(context: TenantContext, data: PriceBookCommand['data']): Promise<Result<{ priceVersion: number }>> {
+    const result = await this.store.execute(prices, {
+      tenant: PLATFORM,
+      stream: PRICE_BOOK,
+      command: { type: 'publish', data },
+      context,
+      reply: ({ priceVersion }) => ({ priceVersion }),
+    });
+    if (result.ok) await this.#read();
+    return result;
+  }
+
+  /** Null for a model that nobody priced. */
+  async priceOf(model: string): Promise<{ price: Price; priceVersion: number } | null> {
+    let known = this.#book.prices.get(model);
+    if (!known && performance.now() - this.#readAtMs >= READ_AGAIN_MS) {
+      await this.#read();
+      known = this.#book.prices.get(model);
+    }
+    return known ? { price: known.price, priceVersion: this.#book.priceVersion } : null;
+  }
+
+  /** The whole book as the record has it now. */
+  async current(): Promise<PriceBook> {
+    await this.#read();
+    return this.#book;
+  }
+
+  async #read(): Promise<void> {
+    this.#readAtMs = performance.now();
+    const { state } = await this.store.load(prices, PLATFORM, PRICE_BOOK);
+    if (state.priceVersion >= this.#book.priceVersion) this.#book = state;
+  }
+}
