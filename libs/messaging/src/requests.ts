@@ -61,7 +61,8 @@ export class Requests {
       Date.now() + (options.timeoutMs ?? REQUEST_TIMEOUT_MS),
       onBehalfOf.deadlineMs ?? Infinity,
     );
-    const payload = toJson(message.input, input);
+    const payload = encodeInput(message, input);
+    if (payload === null) return refusal('invalid_input', `this is no input of ${message.service}.${message.name}`);
     if (Buffer.byteLength(payload) > PAYLOAD_BYTES_MAX) {
       return refusal('invalid_input', `a message may hold ${PAYLOAD_BYTES_MAX} bytes at most`);
     }
@@ -105,5 +106,14 @@ export class Requests {
     const reply = JSON.parse(text) as { ok: boolean; value?: unknown };
     if (!reply.ok) return reply as ResultOf<Message>;
     return { ok: true, value: message.output.parse(reply.value) } as ResultOf<Message>;
+  }
+}
+
+function encodeInput<Message extends Request>(message: Message, input: InputOf<Message>): string | null {
+  try {
+    return toJson(message.input, input);
+  } catch (error) {
+    if (error instanceof Error && error.name.endsWith('ZodError')) return null;
+    throw error;
   }
 }

@@ -33,6 +33,7 @@ export interface ServiceDefinition {
 
 const SETTINGS = Symbol('SETTINGS');
 const WRITER = Symbol('WRITER');
+const DRAIN_TIMEOUT_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const COMMANDS_KEPT_HOURS = 24;
 const PRUNE_EVERY_MS = 60_000;
@@ -50,6 +51,14 @@ function pool(connectionString: string, max: number, logger: Logger, name: strin
   // A server that goes away ends idle connections; the next query opens one.
   made.on('error', (error) => logger.warn({ err: error }, 'a database connection was lost'));
   return made;
+}
+
+/** Sends what is buffered and closes; a server that is away is not waited for. */
+export async function closeNats(nats: NatsConnection): Promise<void> {
+  if (nats.isClosed()) return;
+  const drained = nats.drain().then(() => true);
+  const gaveUp = new Promise<false>((resolve) => setTimeout(() => resolve(false), DRAIN_TIMEOUT_MS).unref());
+  if (!(await Promise.race([drained, gaveUp]).catch(() => false))) await nats.close().catch(() => undefined);
 }
 
 /** Ends a service in order: what was accepted is committed and published before connections close. */
@@ -70,7 +79,7 @@ class Shutdown implements OnApplicationShutdown {
     await this.relay.stop();
     await this.orm.close();
     await Promise.all([this.database.end(), this.feed.end(), this.writer.end()]);
-    if (!this.nats.isClosed()) await this.nats.drain();
+    await closeNats(this.nats);
   }
 }
 

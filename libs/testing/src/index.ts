@@ -1,3 +1,3 @@
 export { scenario, type When } from './scenario.js';
-export { natsOfThisFile } from './nats-of-file.js';
+export { holdNats, natsOfThisFile } from './nats-of-file.js';
 export { eventually, type Speaker, startService, type TestService } from './start-service.js';

@@ -9,6 +9,8 @@ interface TestNats {
 }
 
 let started: Promise<TestNats> | null = null;
+let users = 0;
+let fileIsDone = false;
 
 /** The NATS server of this spec file: services of one name in two files would answer each other's requests. */
 export async function natsOfThisFile(): Promise<string> {
@@ -16,9 +18,27 @@ export async function natsOfThisFile(): Promise<string> {
   return (await started).url;
 }
 
+/** As `natsOfThisFile`, and the server stays until it is released: hooks end in the order they were written in. */
+export async function holdNats(): Promise<{ url: string; release(): Promise<void> }> {
+  users++;
+  const url = await natsOfThisFile();
+  return {
+    url,
+    async release() {
+      users--;
+      await stopIfUnused();
+    },
+  };
+}
+
 afterAll(async () => {
-  await (await started)?.stop();
+  fileIsDone = true;
+  await stopIfUnused();
 });
+
+async function stopIfUnused(): Promise<void> {
+  if (fileIsDone && users === 0) await (await started)?.stop();
+}
 
 async function embedded(): Promise<TestNats> {
   const directory = join(required('REEF_TEST_DIRECTORY'), `nats-${process.pid}-${Math.random().toString(36).slice(2)}`);

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { natsOfThisFile, required } from './nats-of-file.js';
+import { holdNats, required } from './nats-of-file.js';
 
 const EVENT_TIMEOUT_MS = 10_000;
 
@@ -69,7 +69,7 @@ export async function startService(
   writeFileSync(masterKeyFile, randomBytes(32).toString('base64'));
   const jwksFile = join(directory, 'context.jwks');
   writeFileSync(jwksFile, JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'edge-test' }] }));
-  const natsUrl = await natsOfThisFile();
+  const { url: natsUrl, release: releaseNats } = await holdNats();
   Object.assign(process.env, {
     DATABASE_URL: urls.appUrl,
     DATABASE_FEED_URL: urls.feedUrl,
@@ -176,6 +176,7 @@ export async function startService(
       await nats.close();
       await owner.end();
       await dropDatabase(adminUrl, database);
+      await releaseNats();
     },
   };
 }
