@@ -355,8 +355,9 @@ function withLimits(state: OpenBudget, limits: readonly Limit[]): OpenBudget {
   for (const [, held] of entriesOf(state.holds)) {
     const before = countersOf(state.meters, held);
     const after = countersOf(meters, held);
-    for (const { key, windowEndsAtMs } of after) {
-      if (!before.some((old) => old.key === key)) counters = hold(counters, key, windowEndsAtMs, heldAmounts(held));
+    const atMs = Date.parse(held.reservedAt);
+    for (const { key, window } of after) {
+      if (!before.some((old) => old.key === key)) counters = hold(counters, key, window, atMs, heldAmounts(held));
     }
     for (const { key } of before) {
       if (!after.some((now) => now.key === key)) counters = post(counters, key, heldAmounts(held), NOTHING);
@@ -373,9 +374,7 @@ function reserved(state: OpenBudget, held: Hold): OpenBudget {
     tidiedAtMs = atMs;
   }
   const amounts = heldAmounts(held);
-  for (const { key, windowEndsAtMs } of countersOf(state.meters, held)) {
-    counters = hold(counters, key, windowEndsAtMs, amounts);
-  }
+  for (const { key, window } of countersOf(state.meters, held)) counters = hold(counters, key, window, atMs, amounts);
   return { ...state, counters, tidiedAtMs, holds: put(state.holds, held.reservationId, held) };
 }
 

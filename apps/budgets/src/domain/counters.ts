@@ -1,5 +1,6 @@
 import type { Unit } from './limits.js';
 import { type Dictionary, dictionary, entriesOf, get, put } from './dictionary.js';
+import { type Window, windowEndsAtMs } from './windows.js';
 
 /** An amount of everything that is counted: pico-USD, tokens, messages, requests. */
 export type Amounts = Readonly<Record<Unit, bigint>>;
@@ -39,13 +40,14 @@ export function usedOf(counter: Counter | undefined, unit: Unit): bigint {
   return counter ? counter.posted[unit] + counter.held[unit] : 0n;
 }
 
-export function hold(counters: Counters, key: string, windowEndsAtMs: number, held: Amounts): Counters {
-  const counter = get(counters, key);
-  return put(
-    counters,
-    key,
-    counter ? { ...counter, held: plus(counter.held, held) } : { windowEndsAtMs, posted: NOTHING, held },
-  );
+/** @param atMs an instant within the counter's window. */
+export function hold(counters: Counters, key: string, window: Window, atMs: number, held: Amounts): Counters {
+  const counter = get(counters, key) ?? {
+    windowEndsAtMs: windowEndsAtMs(window, atMs),
+    posted: NOTHING,
+    held: NOTHING,
+  };
+  return put(counters, key, { ...counter, held: plus(counter.held, held) });
 }
 
 /** Turns what was held into what was used. A counter whose window is long over is gone, and stays gone. */

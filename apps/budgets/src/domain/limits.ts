@@ -1,6 +1,6 @@
 import type { budgets, EventOf } from '@reef/contracts';
 import { refuse } from '@reef/eventing/pure';
-import { type Window, windowEndsAtMs, type WindowKeys, windowKeysAt, WINDOWS } from './windows.js';
+import { type Window, type WindowKeys, windowKeysAt, WINDOWS } from './windows.js';
 
 export type Limit = EventOf<typeof budgets, 'LimitsSet'>['data']['limits'][number];
 export type Attribution = EventOf<typeof budgets, 'Reserved'>['data']['attribution'];
@@ -54,12 +54,12 @@ export function counterKey(meter: Meter, whose: Attribution, windows: WindowKeys
 /** The counters that this use adds to, each once. */
 export function counterKeys(meters: readonly Meter[], whose: Attribution, atMs: number) {
   const windows = windowKeysAt(atMs);
-  const counters: { key: string; windowEndsAtMs: number }[] = [];
+  const counters: { key: string; window: Window }[] = [];
   for (const meter of meters) {
     const key = counterKey(meter, whose, windows);
     // A limit on one agent and a limit on each share a counter.
     if (key === null || (meter.scope !== 'tenant' && counters.some((counter) => counter.key === key))) continue;
-    counters.push({ key, windowEndsAtMs: windowEndsAtMs(meter.window, atMs) });
+    counters.push({ key, window: meter.window });
   }
   return counters;
 }
