@@ -55,7 +55,8 @@ class EdgeLifecycle implements OnModuleInit, BeforeApplicationShutdown, OnApplic
 
   async onApplicationShutdown(): Promise<void> {
     this.authenticator.stop();
-    await this.nats.close();
+    // A cancellation may be on its way out; where NATS is gone, there is nobody to tell.
+    await this.nats.drain().catch(() => this.nats.close());
   }
 }
 

@@ -69,6 +69,7 @@ describe('a tenant', () => {
       errors: [{ field: 'tenant' }, { field: 'colour' }],
     });
     expect((await edge.call('GET', `${ACME}/agents?tenant=bolt`)).status).toBe(400);
+    expect((await edge.call('DELETE', `${ACME}/agents/clerk`, { body: { tenant: 'bolt' } })).status).toBe(400);
     expect((await edge.call('GET', `${ACME}/agents?limit=201`)).status).toBe(400);
   });
 

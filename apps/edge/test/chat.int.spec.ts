@@ -295,6 +295,14 @@ describe('a turn', () => {
     expect((await chat({ user: 'someone else' }, key)).status).toBe(422);
   });
 
+  test('sent twice at once under one Idempotency-Key is one turn and one conflict', async () => {
+    edge.services.answer(dispatch.queries.turn, () => ({ ok: false, code: 'turn_not_found', message: 'no' }));
+    edge.services.turnsSay([say('once'), completed()], { everyMs: 30 });
+    const key = { 'idempotency-key': 'order-48' };
+    const answers = await Promise.all([chat({}, key), chat({}, key)]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+  });
+
   test('needs a key that is known, of a tenant that is not suspended, with a role that may talk', async () => {
     const body = { model: 'openclaw', messages: hello };
     expect((await edge.call('POST', '/v1/chat/completions', { key: null, body })).status).toBe(401);

@@ -1,7 +1,7 @@
 import { agentView, budgets, dispatch, identity, instant, telemetry } from '@reef/contracts';
 import { z } from 'zod';
 import { ok, pageQuery, route } from '../http/route.js';
-import { standingToHttp } from './spending.js';
+import { standing, standingToHttp } from './spending.js';
 
 const TENANT = '/api/tenants/{tenant}';
 const { status, members } = identity.queries.asOf.output.shape;
@@ -32,7 +32,7 @@ export const historyRoutes = [
         at: z.string(),
         tenant: z.object({ status, members }),
         agents: z.array(agentView),
-        limits: z.array(z.record(z.string(), z.unknown())),
+        limits: z.array(standing),
       }),
     },
     handle: async (call) => {
@@ -48,7 +48,7 @@ export const historyRoutes = [
         at: call.query.at,
         tenant: tenant.value,
         agents: agents.value.agents,
-        limits: limits.value.limits.map((row) => ({ ...standingToHttp(row) })),
+        limits: limits.value.limits.map(standingToHttp),
       });
     },
   }),

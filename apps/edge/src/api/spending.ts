@@ -26,7 +26,7 @@ const limitBody = z
     message: 'tokens, messages and requests are whole numbers',
   });
 
-const standing = z.object({
+export const standing = z.object({
   scope: limitStanding.shape.scope,
   scopeId: z.string().nullable(),
   window: limitStanding.shape.window,

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { identity, type OutputOf, type Refusal, type Result } from '@reef/contracts';
 import type { FeedEvent, Requests } from '@reef/messaging';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
@@ -13,11 +13,11 @@ type Answer = Result<Authenticated>;
 const STRANGER: Refusal = refused('unauthenticated', 'this key or session is unknown, expired or revoked');
 
 /**
- * Says who is behind a credential. Identity's answers are kept for 30 s, under a keyed hash and never the credential itself, and
+ * Says who is behind a credential. Identity's answers are kept for 30 s, under a salted hash and never the credential itself, and
  * dropped at once when identity says that a key was revoked, a session ended, a role changed or a tenant was suspended.
  */
 export class Authenticator {
-  readonly #secret = randomBytes(32);
+  readonly #salt = randomBytes(32).toString('base64url');
   readonly #answers = new LRUCache<string, Answer>({ max: LIMITS.authenticationCacheEntries });
   readonly #asking = new Map<string, Promise<Answer>>();
   readonly #subscriptions: Subscription[] = [];
@@ -78,7 +78,7 @@ export class Authenticator {
   }
 
   #keyOf(credential: string): string {
-    return createHmac('sha256', this.#secret).update(credential).digest('base64url');
+    return hash('sha256', this.#salt + credential, 'base64url');
   }
 
   #dropOn(pattern: string, matches: (answer: Authenticated, event: FeedEvent) => boolean): void {

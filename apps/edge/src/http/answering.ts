@@ -23,6 +23,7 @@ export function sendRefusal(request: FastifyRequest, reply: FastifyReply, refusa
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refused) return error.refusal;
   const { code, statusCode = 500 } = (error ?? {}) as Partial<FastifyError>;
+  if (code === 'ECONNRESET') return refused('malformed_request', 'the body broke off');
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return refused('too_large', 'the body is too large');
   if (statusCode === 415) return refused('unsupported_media_type', 'send application/json');
   if (statusCode === 404) return NOT_FOUND;

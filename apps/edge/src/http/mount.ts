@@ -91,6 +91,7 @@ function readCall(
     if (!parsed.success) return invalid(declared, parsed.error, 'the body does not fit');
     body = parsed.data;
   }
+  if (declared.body === null && !isEmptyBody(request.body)) return refused('invalid_input', 'this takes no body');
   const idempotencyKey = declared.method === 'POST' ? (request.headers['idempotency-key'] ?? null) : null;
   if (idempotencyKey !== null && (typeof idempotencyKey !== 'string' || !IDEMPOTENCY_KEY.test(idempotencyKey)))
     return refused(
@@ -153,6 +154,10 @@ function withUnknownFields(error: { issues: { path: PropertyKey[]; message: stri
   );
   return { issues };
 }
+
+/** Clients send `{}` where there is nothing to say. */
+const isEmptyBody = (body: unknown): boolean =>
+  body === undefined || body === null || (typeof body === 'object' && Object.keys(body).length === 0);
 
 type Parsed = (error: Error | null, body?: unknown) => void;
 

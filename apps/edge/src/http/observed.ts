@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type Context, context, isSpanContextValid, type Span, SpanKind, trace } from '@opentelemetry/api';
 import { traceFrom } from '@reef/messaging';
 import type { FastifyRequest } from 'fastify';
@@ -25,7 +24,7 @@ export function observe(request: FastifyRequest): Observed {
     { kind: SpanKind.SERVER, attributes: { 'http.request.method': request.method } },
     parent,
   );
-  const entry = observedBy(span, trace.setSpan(parent, span));
+  const entry = observedBy(span, trace.setSpan(parent, span), request.id.replaceAll('-', ''));
   observed.set(request.raw, entry);
   return entry;
 }
@@ -34,11 +33,11 @@ export function observationOf(request: FastifyRequest): Observed {
   return observed.get(request.raw) ?? observe(request);
 }
 
-function observedBy(span: Span, active: Context): Observed {
+function observedBy(span: Span, active: Context, requestId: string): Observed {
   const known = span.spanContext();
   const [traceId, spanId] = isSpanContextValid(known)
     ? [known.traceId, known.spanId]
-    : [randomBytes(16).toString('hex'), randomBytes(8).toString('hex')]; // Nothing is traced here, yet a client may quote an id.
+    : [requestId, requestId.slice(16)]; // Nothing is traced here, yet a client may quote an id.
   return {
     traceId,
     traceresponse: `00-${traceId}-${spanId}-${(known.traceFlags & 1).toString().padStart(2, '0')}`,

@@ -100,9 +100,17 @@ function queryParameters({ query }: Route): Json[] {
   }));
 }
 
-const headerParameters = ({ method }: Route): Json[] =>
+const SESSION_KEY = {
+  name: 'x-openclaw-session-key',
+  in: 'header',
+  required: false,
+  schema: { type: 'string', minLength: 1, maxLength: 400 },
+};
+
+const headerParameters = ({ method, access }: Route): Json[] =>
   method === 'POST'
     ? [
+        ...(access.plane === 'agents' ? [SESSION_KEY] : []),
         {
           name: 'Idempotency-Key',
           in: 'header',

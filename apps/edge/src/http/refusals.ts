@@ -25,7 +25,6 @@ type ServiceRefusal = Extract<RefusalsOf<RequestsOf<Contracts>>, string>;
 /** What the edge itself refuses. */
 type EdgeRefusal =
   | 'not_found'
-  | 'method_not_allowed'
   | 'tenant_suspended'
   | 'cross_site'
   | 'malformed_request'
@@ -107,7 +106,6 @@ const STATUS = {
   memory_not_found: 404,
 
   not_found: 404,
-  method_not_allowed: 405,
   tenant_suspended: 403,
   cross_site: 403,
   malformed_request: 400,

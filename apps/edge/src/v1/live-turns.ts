@@ -105,8 +105,7 @@ export class LiveTurns {
 
   #sweep(nowMs: number): void {
     for (const [turnId, turn] of this.#turns) {
-      if (nowMs - turn.heardAtMs > SILENCE_MS)
-        this.#lose(turnId, refused('stream_broken', 'the turn fell silent; its outcome is kept under its id'));
+      if (nowMs - turn.heardAtMs > SILENCE_MS) this.#lose(turnId, refused('stream_broken', 'the turn fell silent'));
       else if (nowMs - turn.startedAtMs > LIMITS.turnMs)
         this.#lose(turnId, refused('deadline_exceeded', 'the turn took too long'));
     }

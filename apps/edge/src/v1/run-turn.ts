@@ -88,6 +88,8 @@ class RunningTurn {
     const { call, turnId } = this;
     const { turns } = call.edge;
     const { tenant, principal } = call.caller;
+    // Two copies under one Idempotency-Key may have looked for each other at the same moment.
+    if (turns.isFollowing(turnId)) return STILL_RUNNING;
     turns.follow(tenant, turnId, {
       onFrame: (frame) => this.#hear(frame),
       onLost: (refusal) => this.#lose(refusal),
@@ -108,7 +110,7 @@ class RunningTurn {
 
   #accept({ session }: Accepted): void {
     this.call.reply.header('x-reef-session', session);
-    if (this.#ended) return void this.#cancel(); // The client left while dispatch was asked.
+    if (this.#ended) return this.#abandon(); // The client left while dispatch was asked.
     const early = this.#early ?? [];
     this.#early = null;
     for (const frame of early) this.#hear(frame);
@@ -124,7 +126,7 @@ class RunningTurn {
       return this.#outcome.resolve(other.ok ? STILL_RUNNING : refusal);
     }
     // Whether the turn began is unknown where no answer came: it must not run for nobody.
-    if (refusal.code === 'deadline_exceeded') void this.#cancel();
+    if (refusal.code === 'deadline_exceeded') this.#abandon();
     this.#outcome.resolve(
       refusal.code === 'agent_not_found' ? { ...refusal, details: { ...refusal.details, param: 'model' } } : refusal,
     );
@@ -184,7 +186,7 @@ class RunningTurn {
   #lose(refusal: Refusal): void {
     if (this.#ended) return;
     this.call.edge.turns.unfollow(this.turnId);
-    void this.#cancel();
+    this.#abandon();
     this.#fail(refusal);
   }
 
@@ -204,14 +206,15 @@ class RunningTurn {
     if (this.#ended) return;
     this.#ended = true;
     this.call.edge.turns.unfollow(this.turnId);
-    // Under an Idempotency-Key the client may come back for the answer.
-    if (this.#early === null && this.call.idempotencyKey === null) void this.#cancel();
+    if (this.#early === null) this.#abandon();
     if (!this.#events) this.call.reply.hijack();
     this.#outcome.resolve(SENT);
   }
 
-  async #cancel(): Promise<void> {
-    await this.call.ask(dispatch.commands.cancelTurn, { turnId: this.turnId }, { commandId: newId() });
+  /** Nobody hears this turn any more: it is stopped, unless the client may come back for it under its Idempotency-Key. */
+  #abandon(): void {
+    if (this.call.idempotencyKey !== null) return;
+    void this.call.ask(dispatch.commands.cancelTurn, { turnId: this.turnId }, { commandId: newId() });
   }
 }
 
