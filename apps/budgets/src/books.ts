@@ -25,6 +25,8 @@ const WAYS_MAX = 5;
 /** A tenant's books, month after month: opens, closes and carries, so that callers need not know where a month ends. */
 @Injectable()
 export class Books {
+  readonly #openings = new Map<string, Promise<Result<string>>>();
+
   constructor(
     private readonly store: EventStore,
     private readonly views: Views,
@@ -41,9 +43,13 @@ export class Books {
     for (let way = 1; way <= WAYS_MAX; way++) {
       const result = await this.#execute(context, month, command, reply);
       if (result.ok) return result;
-      if (result.code === 'window_unopened') month = await this.#open(context, month, nowMs);
-      else if (result.code === 'window_closed') month = String(result.details?.['next']);
-      else return result;
+      if (result.code === 'window_closed') month = String(result.details?.['next']);
+      else if (result.code !== 'window_unopened') return result;
+      else {
+        const opening = await this.#openOnce(context, month, nowMs);
+        if (!opening.ok) return opening;
+        month = opening.value;
+      }
     }
     return refuse('conflict', 'the month is being opened and closed');
   }
@@ -60,7 +66,8 @@ export class Books {
     const before = await this.#load(context.tenant, month);
     if (!before.closing) throw new Error('a month was closed and is open again');
     const { next } = before.closing;
-    await this.#openAfter(context, before);
+    const opening = await this.#openAfter(context, before);
+    if (!opening.ok) return opening;
 
     const ending: BudgetCommand = withNext(command);
     const decided: readonly BudgetEvent[] | Refusal = budget.decide(ending, before);
@@ -77,49 +84,60 @@ export class Books {
   }
 
   /** Opens the books of the month around now, unless they are open. */
-  async openNow(context: TenantContext): Promise<void> {
+  async openNow(context: TenantContext): Promise<Result<unknown>> {
     const nowMs = Date.now();
     const { month } = windowKeysAt(nowMs);
     const { state } = await this.store.load(monthlyBooks, context.tenant, booksOf(month));
-    if (state.status === 'unopened') await this.#open(context, month, nowMs);
+    return state.status === 'open' ? { ok: true, value: undefined } : this.#openOnce(context, month, nowMs);
   }
 
-  /** The newest books that were open in a month or before it; null for a tenant without any. */
-  async newest(tenant: string, month: string): Promise<string | null> {
+  /** The newest books of a month or of one before it; null where there are none, or none were opened by then. */
+  async newest(tenant: string, month: string, openedBy?: Date): Promise<string | null> {
     const [row] = await this.views
       .of(tenant)
-      .find(MonthRow, { tenantId: tenant, month: { $lte: month } }, { orderBy: { month: 'desc' }, limit: 1 });
+      .find(
+        MonthRow,
+        { tenantId: tenant, month: { $lte: month }, ...(openedBy && { openedAt: { $lte: openedBy } }) },
+        { orderBy: { month: 'desc' }, limit: 1 },
+      );
     return row?.month ?? null;
   }
 
-  async #open(context: TenantContext, month: string, nowMs: number): Promise<string> {
-    const newest = await this.newest(context.tenant, LAST_MONTH);
-    if (newest === null) {
-      await this.#openMonth(context, month, DEFAULT_LIMITS, NOTHING_CARRIED, nowMs);
-      return month;
-    }
-    if (newest >= month) return newest; // Our clock is behind that of another instance.
-    await this.#execute(context, newest, { type: 'close', data: { next: month, nowMs } }, () => undefined, 'close');
-    return this.#openAfter(context, await this.#load(context.tenant, newest));
+  /** A busy tenant meets a new month with hundreds of calls at once; one of them opens it for all. */
+  #openOnce(context: TenantContext, month: string, nowMs: number): Promise<Result<string>> {
+    const { tenant } = context;
+    const running = this.#openings.get(tenant);
+    if (running) return running;
+    const opening = this.#open(context, month, nowMs).finally(() => this.#openings.delete(tenant));
+    this.#openings.set(tenant, opening);
+    return opening;
   }
 
-  async #openAfter(context: TenantContext, before: OpenBudget): Promise<string> {
+  /** @returns the month to go on with. */
+  async #open(context: TenantContext, month: string, nowMs: number): Promise<Result<string>> {
+    const newest = await this.newest(context.tenant, LAST_MONTH);
+    if (newest === null) return this.#openMonth(context, month, DEFAULT_LIMITS, NOTHING_CARRIED, nowMs);
+    if (newest >= month) return { ok: true, value: newest }; // Our clock is behind that of another instance.
+    const close: BudgetCommand = { type: 'close', data: { next: month, nowMs } };
+    const closed = await this.#execute(context, newest, close, () => undefined, 'close');
+    return closed.ok ? this.#openAfter(context, await this.#load(context.tenant, newest)) : closed;
+  }
+
+  async #openAfter(context: TenantContext, before: OpenBudget): Promise<Result<string>> {
     if (!before.closing) throw new Error('a month is opened before the last is closed');
     const { next, carried, carriedHolds } = before.closing;
-    await this.#openMonth(context, next, before.limits, { carried, carriedHolds }, Date.now());
-    return next;
+    return this.#openMonth(context, next, before.limits, { carried, carriedHolds }, Date.now());
   }
 
-  async #openMonth(
+  #openMonth(
     context: TenantContext,
     window: string,
     limits: readonly Limit[],
     carry: Carry,
     nowMs: number,
-  ): Promise<void> {
+  ): Promise<Result<string>> {
     const open: BudgetCommand = { type: 'open', data: { window, limits, ...carry, nowMs } };
-    const result = await this.#execute(context, window, open, () => undefined, 'open');
-    if (!result.ok) throw new Error(`the books of ${window} could not be opened: ${result.code}`);
+    return this.#execute(context, window, open, () => window, 'open');
   }
 
   /** @param step names one of several commands that serve one request, for an id of its own. */

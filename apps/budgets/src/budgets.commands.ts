@@ -25,8 +25,8 @@ export class BudgetsCommands {
     _input: InputOf<typeof commands.openTenant>,
     context: TenantContext,
   ): Promise<ResultOf<typeof commands.openTenant>> {
-    await this.books.openNow(context);
-    return { ok: true, value: {} };
+    const opening = await this.books.openNow(context);
+    return contracted(commands.openTenant, opening.ok ? { ok: true, value: {} } : opening);
   }
 
   @Command(commands.setLimits)

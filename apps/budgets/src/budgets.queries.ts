@@ -38,7 +38,7 @@ export class BudgetsQueries {
   @Query(queries.asOf)
   async asOf({ at }: InputOf<typeof queries.asOf>, { tenant }: TenantContext): Promise<ResultOf<typeof queries.asOf>> {
     const atMs = Date.parse(at);
-    const month = await this.books.newest(tenant, windowKeysAt(atMs).month);
+    const month = await this.books.newest(tenant, windowKeysAt(atMs).month, new Date(atMs));
     if (month === null) return { ok: true, value: { limits: [] } };
     const state = await this.store.asOf(monthlyBooks, tenant, booksOf(month), new Date(atMs));
     return { ok: true, value: { limits: state.status === 'open' ? standings(state, atMs) : [] } };

@@ -1,8 +1,9 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { PLATFORM, type Result, type TenantContext } from '@reef/contracts';
-import { EventStore } from '@reef/eventing';
-import { Periodic, serviceContext } from '@reef/service';
+import { EventStore, inTenants } from '@reef/eventing';
+import { DATABASE, Periodic, serviceContext } from '@reef/service';
 import { createHash } from 'node:crypto';
+import type { Pool } from 'pg';
 import type { Price } from './domain/money.js';
 import { priceBook, type PriceBook, type PriceBookCommand } from './domain/price-book.js';
 import { PRICE_BOOK, prices } from './streams.js';
@@ -16,11 +17,13 @@ const READ_AGAIN_MS = 500;
 @Injectable()
 export class PriceList implements OnApplicationBootstrap {
   #book: PriceBook = priceBook.initial;
+  #version = 0;
   #readAtMs = -Infinity;
 
   constructor(
     private readonly store: EventStore,
     private readonly periodic: Periodic,
+    @Inject(DATABASE) private readonly database: Pool,
   ) {}
 
   /** Publishes the built-in catalogue. Several instances may do so at once: what is already known is not an event. */
@@ -66,7 +69,18 @@ export class PriceList implements OnApplicationBootstrap {
 
   async #read(): Promise<void> {
     this.#readAtMs = performance.now();
-    const { state } = await this.store.load(prices, PLATFORM, PRICE_BOOK);
-    if (state.priceVersion >= this.#book.priceVersion) this.#book = state;
+    // The whole book is a thousand prices; nearly always it has not changed.
+    const version = await inTenants(this.database, [PLATFORM], async (client) => {
+      const { rows } = await client.query<{ version: number }>(
+        'select version from es.stream where tenant_id = $1 and stream_id = $2',
+        [PLATFORM, PRICE_BOOK],
+      );
+      return rows[0]?.version ?? 0;
+    });
+    if (version <= this.#version) return;
+    const loaded = await this.store.load(prices, PLATFORM, PRICE_BOOK);
+    if (loaded.version <= this.#version) return; // Another read was faster.
+    this.#book = loaded.state;
+    this.#version = loaded.version;
   }
 }

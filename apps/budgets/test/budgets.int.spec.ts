@@ -326,19 +326,22 @@ test('a new month carries totals, goes on counting, and hears what was settled l
   const now = Date.now;
   const months = jest.spyOn(Date, 'now').mockImplementation(() => now() + 183 * 24 * 3_600_000);
   try {
-    const next = await reserve(tenant);
+    const [next] = await Promise.all([
+      reserve(tenant, { outputTokensMax: 60 }),
+      reserve(tenant, { outputTokensMax: 40 }),
+    ]);
     expect(next.window > late.window).toBe(true);
-    // The hold of 150 tokens is carried in full: 150 spent, 150 carried, 200 held.
+    // The hold of 150 tokens is carried in full: 150 spent, 150 carried, 300 held by two calls that met the month at once.
     expect((await balanceOf(tenant)).limits).toMatchObject([
-      { window: 'total', posted: 300n, held: 200n },
-      { window: 'month', posted: 0n, held: 200n },
+      { window: 'total', posted: 300n, held: 300n },
+      { window: 'month', posted: 0n, held: 300n },
     ]);
     const settled = await service.send(commands.settle, tenant, settlement(late, 10));
     // Unless the sweeper was faster, which charges the input only.
     const used = settled.ok && settled.value.estimated ? 100n : 110n;
     expect((await balanceOf(tenant)).limits).toMatchObject([
-      { window: 'total', posted: 150n + used, held: 200n },
-      { window: 'month', posted: 0n, held: 200n },
+      { window: 'total', posted: 150n + used, held: 300n },
+      { window: 'month', posted: 0n, held: 300n },
     ]);
     const types = (await service.eventsOf(tenant)).map(({ type }) => type);
     expect(types.filter((type) => type === 'WindowClosed')).toHaveLength(1);

@@ -10,6 +10,7 @@ export class OpenTenant {
 
   @OnEvent(identity.events.TenantCreated)
   async on(event: Delivered<typeof identity.events.TenantCreated>, context: TenantContext): Promise<void> {
-    await this.books.openNow({ ...context, tenant: event.data.tenant });
+    const opening = await this.books.openNow({ ...context, tenant: event.data.tenant });
+    if (!opening.ok) throw new Error(`a new tenant's books could not be opened: ${opening.code}`); // The event comes again.
   }
 }
