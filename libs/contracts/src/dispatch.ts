@@ -179,6 +179,8 @@ export const dispatch = service('dispatch', {
         model: modelId,
         source: turnSource,
         keyId: z.string().nullable(),
+        /** The process that answers for the turn; when it dies, the turn is ended as interrupted. */
+        worker: z.string(),
         requestedAt: instant,
       }),
     ),

@@ -22,12 +22,12 @@ export interface Delivered<E extends Event = Event> {
   readonly occurredAt: string;
 }
 
-type RequestHandler<Message extends CommandContract | QueryContract> = (
+type RequestHandler<Message extends CommandContract | QueryContract> = <
+  Answer extends ResultOf<Message> | Promise<ResultOf<Message>>,
+>(
   target: object,
   key: string,
-  descriptor: TypedPropertyDescriptor<
-    (input: InputOf<Message>, context: TenantContext) => ResultOf<Message> | Promise<ResultOf<Message>>
-  >,
+  descriptor: TypedPropertyDescriptor<(input: InputOf<Message>, context: TenantContext) => Answer>,
 ) => void;
 
 type EventHandler<E extends Event> = (

@@ -1,0 +1,51 @@
+import { Module } from '@nestjs/common';
+import { ContextSigner } from '@reef/messaging';
+import { environment, ReefModule, type ServiceDefinition } from '@reef/service';
+import { hostname } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { agentAggregate, sessionAggregate } from './aggregates.js';
+import { AgentCommands } from './agents.commands.js';
+import { ConversationQueries } from './conversations.queries.js';
+import { NativeEngine } from './engines/native-engine.js';
+import { type Providers, providersFromEnvironment } from './engines/providers.js';
+import { migrations } from './migrations/index.js';
+import { AgentRow } from './projections/agents.js';
+import { SessionRow } from './projections/sessions.js';
+import { TurnRow } from './projections/turns.js';
+import { TenantReactions } from './reactions/tenants.js';
+import { ENGINE, PROVIDERS, WORKER } from './tokens.js';
+import { TurnCommands } from './turns.commands.js';
+import { Liveness } from './turns/liveness.js';
+import { Surroundings } from './turns/surroundings.js';
+import { TurnContexts } from './turns/turn-contexts.js';
+import { Turns } from './turns/turns.js';
+
+export const definition: ServiceDefinition = {
+  name: 'dispatch',
+  aggregates: [agentAggregate, sessionAggregate],
+  entities: [AgentRow, SessionRow, TurnRow],
+  migrations,
+};
+
+/** The key under which dispatch vouches for turns that outlive their request. */
+const signing = z.object({ CONTEXT_SIGNING_KEY_FILE: z.string().min(1) });
+
+@Module({
+  imports: [ReefModule.for(definition)],
+  controllers: [AgentCommands, TurnCommands, ConversationQueries, TenantReactions],
+  providers: [
+    { provide: PROVIDERS, useFactory: () => providersFromEnvironment(process.env) },
+    { provide: ENGINE, inject: [PROVIDERS], useFactory: (providers: Providers) => new NativeEngine(providers) },
+    { provide: WORKER, useFactory: () => `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}` },
+    {
+      provide: ContextSigner,
+      useFactory: () => ContextSigner.fromFile('dispatch', environment(signing).CONTEXT_SIGNING_KEY_FILE),
+    },
+    Surroundings,
+    TurnContexts,
+    Turns,
+    Liveness,
+  ],
+})
+export class DispatchModule {}

@@ -1,0 +1,202 @@
+import { budgets, dispatch, type InputOf, memory, type OutputOf, workspace } from '@reef/contracts';
+import type { OnBehalfOf, Requests } from '@reef/messaging';
+import {
+  NOTHING_USED,
+  type Reservation,
+  type ReservationAnswer,
+  type Settlement,
+  type TurnHost,
+  type TurnOutput,
+} from '../engines/engine.js';
+import type { LiveStream } from './live-stream.js';
+
+type Attribution = InputOf<typeof budgets.commands.reserve>['attribution'];
+type ModelCalled = OutputOf<{ output: (typeof dispatch.events.ModelCalled)['data'] }>;
+type ToolCalled = OutputOf<{ output: (typeof dispatch.events.ToolCalled)['data'] }>;
+
+/** A reservation lasts as long as a model call may; then budgets charges it by estimate, ms. */
+const RESERVATION_MS = 200_000;
+/** A settlement is sent again until budgets has it or the reservation has expired there. */
+const SETTLE_TIMEOUT_MS = RESERVATION_MS;
+const MEMORIES_SHOWN_MAX = 10;
+
+interface OpenCall {
+  readonly window: string;
+  readonly calledAt: string;
+  readonly startedMs: number;
+  readonly model: string;
+}
+
+/** What one turn's engine may ask for, in the name of the turn's tenant; remembers what was asked, for the session's log. */
+export class NativeTurnHost implements TurnHost {
+  readonly calls: ModelCalled[] = [];
+  readonly tools: ToolCalled[] = [];
+  readonly #open = new Map<string, OpenCall>();
+  #settling: Promise<unknown>[] = [];
+  #reservations = 0;
+
+  constructor(
+    private readonly requests: Requests,
+    private readonly onBehalfOf: () => OnBehalfOf,
+    private readonly attribution: Attribution,
+    private readonly live: LiveStream,
+  ) {}
+
+  async reserve(call: Reservation): Promise<ReservationAnswer> {
+    // What the turn's earlier calls did not use is free again only when they are settled.
+    await this.settled();
+    const answer = await this.requests.send(budgets.commands.reserve, this.onBehalfOf(), {
+      reservationId: call.callId,
+      attribution: { ...this.attribution, model: call.model },
+      inputTokensMax: call.inputTokensMax,
+      outputTokensMax: call.outputTokensMax,
+      firstOfTurn: this.#reservations++ === 0,
+      expiresAt: new Date(Date.now() + RESERVATION_MS).toISOString(),
+    });
+    if (!answer.ok) return { ok: false, code: answer.code, message: answer.message, details: answer.details };
+    this.#open.set(call.callId, {
+      window: answer.value.window,
+      calledAt: new Date().toISOString(),
+      startedMs: performance.now(),
+      model: call.model,
+    });
+    return { ok: true, outputTokensMax: answer.value.outputTokensMax };
+  }
+
+  /** Sends the settlement and does not wait: the turn's end waits for all of them together. */
+  settle(call: Settlement): Promise<void> {
+    const open = this.#open.get(call.callId);
+    if (!open) return Promise.resolve();
+    this.#open.delete(call.callId);
+    const reservation = { reservationId: call.callId, window: open.window };
+    const options = { commandId: `settle:${call.callId}`, timeoutMs: SETTLE_TIMEOUT_MS };
+    this.#settling.push(
+      call.usage === NOTHING_USED
+        ? this.requests.send(budgets.commands.release, this.onBehalfOf(), reservation, options)
+        : this.requests.send(
+            budgets.commands.settle,
+            this.onBehalfOf(),
+            {
+              ...reservation,
+              outcome: call.outcome,
+              usage: call.usage ?? null,
+              outputTokensSeen: call.outputTokensSeen,
+            },
+            options,
+          ),
+    );
+    this.calls.push({
+      turnId: this.attribution.turnId,
+      callId: call.callId,
+      model: open.model,
+      outcome: call.outcome,
+      usage: call.usage ?? null,
+      finishReason: call.finishReason ?? null,
+      calledAt: open.calledAt,
+      durationMs: Math.round(performance.now() - open.startedMs),
+    });
+    return Promise.resolve();
+  }
+
+  /** Frees a reservation whose call is not going to be made. */
+  async giveBack(callId: string): Promise<void> {
+    await this.settle({ callId, outcome: 'cancelled', usage: NOTHING_USED, outputTokensSeen: 0 });
+    await this.settled();
+  }
+
+  /** Every settlement that was sent has been answered. */
+  async settled(): Promise<void> {
+    const settling = this.#settling;
+    this.#settling = [];
+    await Promise.all(settling);
+  }
+
+  async tool(call: {
+    toolCallId: string;
+    name: string;
+    argumentsJson: string;
+  }): Promise<{ content: string; isError: boolean }> {
+    const calledAt = new Date().toISOString();
+    const startedMs = performance.now();
+    const result = await this.#run(call);
+    this.tools.push({
+      turnId: this.attribution.turnId,
+      toolCallId: call.toolCallId,
+      name: call.name.slice(0, 64),
+      failed: result.isError,
+      calledAt,
+      durationMs: Math.round(performance.now() - startedMs),
+    });
+    return result;
+  }
+
+  emit(event: TurnOutput): void {
+    switch (event.type) {
+      case 'text':
+        return this.live.text(event.text);
+      case 'tool_call':
+        return this.live.tool(event.name, 'called');
+      case 'tool_result':
+        return this.live.tool(event.name, event.isError ? 'failed' : 'done');
+    }
+  }
+
+  async #run({ toolCallId, name, argumentsJson }: { toolCallId: string; name: string; argumentsJson: string }) {
+    switch (name) {
+      case 'remember':
+        return this.#remember(toolCallId, argumentsJson);
+      case 'memory_search':
+        return this.#searchMemory(argumentsJson);
+      default: {
+        const { agent, user, turnId } = this.attribution;
+        const answer = await this.requests.send(
+          workspace.commands.runTool,
+          this.onBehalfOf(),
+          { agent, user, turnId, toolCallId, name: name.slice(0, 64), argumentsJson },
+          { commandId: `tool:${turnId}:${toolCallId}` },
+        );
+        return answer.ok ? answer.value : failed(answer.message);
+      }
+    }
+  }
+
+  async #remember(toolCallId: string, argumentsJson: string) {
+    const text = textArgument(argumentsJson, 'text');
+    if (text === null) return failed('remember needs {"text": "…"} of 4,000 characters at most');
+    const { agent, user, turnId } = this.attribution;
+    const answer = await this.requests.send(
+      memory.commands.remember,
+      this.onBehalfOf(),
+      { agent, user, text, turnId },
+      { commandId: `tool:${turnId}:${toolCallId}` },
+    );
+    return answer.ok ? { content: 'Remembered.', isError: false } : failed(answer.message);
+  }
+
+  async #searchMemory(argumentsJson: string) {
+    const text = textArgument(argumentsJson, 'query');
+    if (text === null) return failed('memory_search needs {"query": "…"}');
+    const { agent, user } = this.attribution;
+    const answer = await this.requests.send(memory.queries.recall, this.onBehalfOf(), {
+      agent,
+      user,
+      text,
+      limit: MEMORIES_SHOWN_MAX,
+    });
+    if (!answer.ok) return failed(answer.message);
+    const found = answer.value.items.map((item) => `- ${item.text}`).join('\n');
+    return { content: found || 'Nothing is remembered about this.', isError: false };
+  }
+}
+
+const failed = (content: string) => ({ content, isError: true });
+
+/** A model's arguments are untrusted text: whatever they are, the tool answers and nothing throws. */
+function textArgument(argumentsJson: string, field: string): string | null {
+  try {
+    const value: unknown = (JSON.parse(argumentsJson) as Record<string, unknown>)[field];
+    return typeof value === 'string' && value.trim().length > 0 && value.length <= 4_000 ? value : null;
+  } catch {
+    return null;
+  }
+}
