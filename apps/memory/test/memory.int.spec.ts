@@ -262,7 +262,7 @@ describe('the list of memories', () => {
 test('a change is told before the answer, and to its own tenant only', async () => {
   const tenant = service.tenant();
   const heard: string[] = [];
-  service.nats.subscribe(memoryChanged.pattern, { callback: (_error, message) => heard.push(message.subject) });
+  service.nats.subscribe(memoryChanged.pattern, { callback: (_error, message) => void heard.push(message.subject) });
   await service.nats.flush();
   const { memoryId } = await keep(tenant, 'ada', 'Ada drinks tea');
   expect(heard).toEqual([memoryChanged.subject(tenant)]);

@@ -45,7 +45,23 @@ describe('remembering', () => {
   test('refuses the 5,001st fact, and says how many there may be', () =>
     given(...facts(MEMORIES_MAX))
       .when(remember(fact('one too many')))
-      .refuses('too_many_memories', { memoriesMax: 5_000 }));
+      .refuses('too_many_memories', { memoriesMax: 5_000, charactersMax: 1_000_000 }));
+
+  test('takes a million characters in all, and not one more', () => {
+    const longFacts = Array.from({ length: 250 }, (_, index) =>
+      remembered(fact(`fact-${index}`, `${index} `.padEnd(4_000, 'x'))),
+    );
+    const [last, tooLong] = [fact('last', 'y'.repeat(4_000)), fact('last', 'y'.repeat(4_001))];
+    given(...longFacts.slice(1))
+      .when(remember(last))
+      .then(remembered(last));
+    given(...longFacts.slice(1))
+      .when(remember(tooLong))
+      .refuses('too_many_memories');
+    given(...longFacts, forgotten('fact-7'))
+      .when(remember(last))
+      .then(remembered(last));
+  });
 
   test('still knows the texts it has when there is no room for more', () =>
     given(...facts(MEMORIES_MAX))
@@ -77,5 +93,5 @@ describe('forgetting', () => {
 
 test('the state holds no text', () => {
   const { state } = given(remembered(fact('secret', 'the safe opens with 4711')));
-  expect(Object.keys(state.items[0]!)).toEqual(['memoryId', 'textHash', 'rememberedAt']);
+  expect(Object.keys(state.items[0]!)).toEqual(['memoryId', 'textHash', 'characters', 'rememberedAt']);
 });

@@ -3,6 +3,8 @@ import { type Decider, refuse, unreachable } from '@reef/eventing/pure';
 
 /** What one agent may remember about one user, or for everybody. */
 export const MEMORIES_MAX = 5_000;
+/** Every question is compared with all that is remembered, so the sum of its length is bounded too. */
+export const CHARACTERS_MAX = 1_000_000;
 
 export type MemoryEvent = EventOf<typeof memory, 'Remembered' | 'Forgotten'>;
 
@@ -10,6 +12,7 @@ export type MemoryEvent = EventOf<typeof memory, 'Remembered' | 'Forgotten'>;
 export interface Memory {
   readonly memoryId: string;
   readonly textHash: string;
+  readonly characters: number;
   readonly rememberedAt: string;
 }
 
@@ -20,7 +23,7 @@ export interface Memories {
 }
 
 export type MemoriesCommand =
-  | { readonly type: 'remember'; readonly data: InputOf<typeof memory.commands.remember> & Memory }
+  | { readonly type: 'remember'; readonly data: InputOf<typeof memory.commands.remember> & Omit<Memory, 'characters'> }
   | { readonly type: 'forget'; readonly data: { readonly memoryId: string; readonly forgottenAt: string } };
 
 export const memoriesDecider: Decider<
@@ -34,10 +37,9 @@ export const memoriesDecider: Decider<
     switch (command.type) {
       case 'remember':
         if (remembered(state, command.data.textHash)) return [];
-        if (state.items.length >= MEMORIES_MAX) {
-          return refuse('too_many_memories', `an agent remembers ${MEMORIES_MAX} facts about one user at most`, {
-            memoriesMax: MEMORIES_MAX,
-          });
+        if (!hasRoomFor(command.data.text, state)) {
+          const limits = { memoriesMax: MEMORIES_MAX, charactersMax: CHARACTERS_MAX };
+          return refuse('too_many_memories', 'there is no room for this fact; forget another first', limits);
         }
         return [{ type: 'Remembered', data: command.data }];
       case 'forget':
@@ -52,8 +54,8 @@ export const memoriesDecider: Decider<
   evolve(state, event) {
     switch (event.type) {
       case 'Remembered': {
-        const { memoryId, textHash, rememberedAt } = event.data;
-        return { items: [...state.items, { memoryId, textHash, rememberedAt }] };
+        const { memoryId, text, textHash, rememberedAt } = event.data;
+        return { items: [...state.items, { memoryId, textHash, characters: text.length, rememberedAt }] };
       }
       case 'Forgotten':
         return { items: state.items.filter(({ memoryId }) => memoryId !== event.data.memoryId) };
@@ -66,4 +68,9 @@ export const memoriesDecider: Decider<
 /** The memory that holds this text already. */
 export function remembered(state: Memories, textHash: string): Memory | undefined {
   return state.items.find((item) => item.textHash === textHash);
+}
+
+function hasRoomFor(text: string, { items }: Memories): boolean {
+  const characters = items.reduce((sum, item) => sum + item.characters, text.length);
+  return items.length < MEMORIES_MAX && characters <= CHARACTERS_MAX;
 }

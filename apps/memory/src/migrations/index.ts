@@ -12,7 +12,7 @@ class Memory001 extends Migration {
       ),
     );
     // No GIN index on the lexemes: row-level security lets only leakproof operators choose rows, and @@ is none, so the index
-    // would never be used. Agent and user choose at most 10,000 rows, and those are matched one by one.
+    // would never be used. Agent and user choose rows of a bounded number and length, and those are matched one by one.
     this.addSql(
       `create index memories_of_user on view.memories (tenant_id, agent, end_user, remembered_at desc, memory_id desc)`,
     );
