@@ -6,6 +6,7 @@ import { Command } from '@reef/messaging';
 import { agentAggregate, agentStream } from './aggregates.js';
 import { type Agent, DEFAULT_AGENT } from './domain/agent.js';
 import type { Providers } from './engines/providers.js';
+import { newProfile } from './new-profile.js';
 import { PROVIDERS } from './tokens.js';
 
 const { openTenant, createAgent, updateAgent, archiveAgent } = dispatch.commands;
@@ -22,7 +23,7 @@ export class AgentCommands {
     return this.store.execute(agentAggregate, {
       tenant: context.tenant,
       stream: agentStream(DEFAULT_AGENT),
-      command: { type: 'open', data: this.#profile({ agent: DEFAULT_AGENT }) },
+      command: { type: 'open', data: newProfile(this.providers, { agent: DEFAULT_AGENT }) },
       context,
       reply: () => ({ agent: DEFAULT_AGENT }),
     });
@@ -35,7 +36,7 @@ export class AgentCommands {
     const result = await this.store.execute(agentAggregate, {
       tenant: context.tenant,
       stream: agentStream(input.agent),
-      command: { type: 'create', data: this.#profile(input) },
+      command: { type: 'create', data: newProfile(this.providers, input) },
       context,
       sealReply: true,
       reply: viewOf,
@@ -74,11 +75,6 @@ export class AgentCommands {
       reply: () => ({}),
     });
     return result as ResultOf<typeof archiveAgent>;
-  }
-
-  #profile(input: Pick<InputOf<typeof createAgent>, 'agent'> & Partial<InputOf<typeof createAgent>>) {
-    const { agent, name = agent, model = this.providers.defaultModel(), instructions = '' } = input;
-    return { agent, name, model, instructions, createdAt: new Date().toISOString() };
   }
 
   #unlessAllowed({ role }: TenantContext) {
