@@ -7,6 +7,7 @@ import { migrations } from './migrations/index.js';
 import { PriceList } from './price-list.js';
 import { LedgerRow } from './projections/ledger.js';
 import { MonthRow } from './projections/months.js';
+import { EndDeadTurns } from './reactions/end-dead-turns.js';
 import { OpenTenant } from './reactions/open-tenant.js';
 import { monthlyBooks, prices } from './streams.js';
 import { Sweeper } from './sweeper.js';
@@ -20,7 +21,7 @@ export const definition: ServiceDefinition = {
 
 @Module({
   imports: [ReefModule.for(definition)],
-  controllers: [BudgetsCommands, BudgetsQueries, OpenTenant],
+  controllers: [BudgetsCommands, BudgetsQueries, OpenTenant, EndDeadTurns],
   providers: [Books, PriceList, Sweeper],
 })
 export class BudgetsModule {}

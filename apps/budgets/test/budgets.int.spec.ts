@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { budgets, identity, type InputOf, PLATFORM } from '@reef/contracts';
+import { budgets, dispatch, identity, type InputOf, PLATFORM } from '@reef/contracts';
 import { newId } from '@reef/messaging';
 import { startService as startInstance } from '@reef/service';
 import { eventually, startService, type TestService } from '@reef/testing';
@@ -200,6 +200,29 @@ describe('a call', () => {
       ok: true,
       value: { costPico: 10_000_000n, estimated: true },
     });
+  });
+
+  test('of a turn whose process died is charged at once, and calls of other turns are not', async () => {
+    const tenant = service.tenant();
+    await limitsOf(tenant, { cap: 1_000n });
+    const dead = await reserve(tenant);
+    await reserve(tenant);
+    const { turnId } = dead.input.attribution;
+    const failedAt = new Date().toISOString();
+    await service.publish(dispatch.events.TurnFailed, tenant, {
+      turnId,
+      code: 'provider_error',
+      message: '',
+      failedAt,
+    });
+    await service.publish(dispatch.events.TurnFailed, tenant, { turnId, code: 'interrupted', message: '', failedAt });
+    await service.nextEvent(
+      events.ReservationExpired,
+      tenant,
+      ({ data }) => data['reservationId'] === dead.reservationId,
+    );
+    expect((await balanceOf(tenant)).limits).toMatchObject([{ posted: 100n, held: 200n }]);
+    expect((await service.eventsOf(tenant)).filter(({ type }) => type === 'ReservationExpired')).toHaveLength(1);
   });
 });
 

@@ -64,7 +64,8 @@ export type BudgetCommand =
   | { type: 'reserve'; data: Timed<InputOf<typeof budgets.commands.reserve>> & { price: Price; priceVersion: number } }
   | { type: 'settle'; data: Settling<InputOf<typeof budgets.commands.settle>> }
   | { type: 'release'; data: Settling<InputOf<typeof budgets.commands.release>> }
-  | { type: 'expire'; data: Settling<object> }
+  /** Of a turn that is named, every reservation has expired: nobody lives who could settle it. */
+  | { type: 'expire'; data: Settling<{ turnId?: string }> }
   | { type: 'settleCarried'; data: Timed<{ settled: readonly Omit<Data<'CarriedSettled'>, 'settledAt'>[] }> };
 
 export type BudgetEvent = EventOf<
@@ -271,11 +272,11 @@ function release(call: CommandData<'release'>, state: OpenBudget): Decision {
   return [event('Released', { reservationId, attribution, heldPico, reservedAt, releasedAt: instant(call.nowMs) })];
 }
 
-function expire({ nowMs, withNext }: CommandData<'expire'>, state: OpenBudget): Decision {
+function expire({ nowMs, withNext, turnId }: CommandData<'expire'>, state: OpenBudget): Decision {
   const now = instant(nowMs);
   const expired = entriesOf(state.holds)
     .map(([, held]) => held)
-    .filter((held) => held.expiresAt <= now)
+    .filter((held) => held.expiresAt <= now || held.attribution.turnId === turnId)
     .sort((a, b) => (a.expiresAt + a.reservationId < b.expiresAt + b.reservationId ? -1 : 1))
     .slice(0, EXPIRED_AT_ONCE_MAX);
   if (expired.length > 0 && state.closing && !withNext) return closed(state.closing);
