@@ -22,6 +22,7 @@ const shared = {
   moduleNameMapper: {
     '^@reef/(contracts|messaging|eventing|service|embedded|testing)$': '<rootDir>/libs/$1/src/index.ts',
     '^@reef/eventing/provision$': '<rootDir>/libs/eventing/src/provision.ts',
+    '^@reef/contracts/(declare|values)$': '<rootDir>/libs/contracts/src/$1.ts',
     '^@reef/eventing/pure$': '<rootDir>/libs/eventing/src/pure.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

@@ -1,5 +1,6 @@
 // One PostgreSQL for the whole run: embedded by default, a container with REEF_TEST_INFRA=containers. Plain JavaScript on the
 // built packages, because jest loads a global set-up outside its transforms.
+import { findNatsServer, startPostgres } from '@reef/embedded';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +23,6 @@ export default async function startServers() {
     process.env.REEF_TEST_POSTGRES_URL = `postgres://postgres:test@${container.getHost()}:${container.getMappedPort(5432)}/postgres`;
     return;
   }
-  const { findNatsServer, startPostgres } = await import('@reef/embedded');
   const { path } = await findNatsServer({ cacheDir: cacheDirectory(), env: process.env });
   process.env.REEF_NATS_SERVER = path;
   const postgres = await startPostgres({ dataDir: join(directory, 'postgres'), password: 'test', settings: SETTINGS });

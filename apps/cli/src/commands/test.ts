@@ -34,6 +34,8 @@ const bin = (path: string) => join(repositoryRoot, 'node_modules', path);
 const checks = [
   { name: 'build', always: true, args: [bin('typescript-native/bin/tsc'), '-b'] },
   { name: 'types of the tests', always: false, args: [bin('typescript-native/bin/tsc'), '-p', 'tsconfig.spec.json'] },
+  // The rule that keeps apps apart reads Nx's cached picture of the projects, and is silently skipped without one.
+  { name: 'project graph', always: false, args: [bin('nx/dist/bin/nx.js'), 'show', 'projects'] },
   { name: 'eslint', always: false, args: [bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0'] },
   { name: 'prettier', always: false, args: [bin('prettier/bin/prettier.cjs'), '--check', '.'] },
 ];
@@ -47,7 +49,7 @@ async function runHeight(height: Height, totals: Totals): Promise<boolean> {
       '--experimental-vm-modules',
       '--disable-warning=ExperimentalWarning',
       bin('jest/bin/jest.js'),
-      ...['--selectProjects', height, '--passWithNoTests', '--json', `--outputFile=${outputFile}`],
+      ...['--selectProjects', height, '--passWithNoTests', '--forceExit', '--json', `--outputFile=${outputFile}`],
     ]);
     const result = JSON.parse(readFileSync(outputFile, 'utf8')) as Record<string, number>;
     totals.passed += result['numPassedTests'] ?? 0;
@@ -67,7 +69,11 @@ function runToEnd(args: readonly string[]): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...args], {
       cwd: repositoryRoot,
-      env: { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}` },
+      env: {
+        ...process.env,
+        NX_DAEMON: 'false',
+        PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
+      },
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     child.once('error', () => resolve(1));

@@ -1,8 +1,7 @@
-import type { EventOf } from '@reef/contracts';
+import type { dispatch, EventOf } from '@reef/contracts';
 import { type Decider, refuse, unreachable } from '@reef/eventing/pure';
 
-type Contract = typeof import('@reef/contracts').dispatch;
-export type AgentEvent = EventOf<Contract, 'AgentCreated' | 'AgentUpdated' | 'AgentArchived'>;
+export type AgentEvent = EventOf<typeof dispatch, 'AgentCreated' | 'AgentUpdated' | 'AgentArchived'>;
 export type AgentRefusal = 'agent_taken' | 'agent_not_found' | 'agent_is_default';
 
 /** Every tenant has this agent from the start, and keeps it. */

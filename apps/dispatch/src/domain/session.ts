@@ -1,9 +1,8 @@
-import type { EventOf, Usage } from '@reef/contracts';
+import type { dispatch, EventOf, Usage } from '@reef/contracts';
 import { type Decider, refuse, unreachable } from '@reef/eventing/pure';
 
-type Contract = typeof import('@reef/contracts').dispatch;
 export type SessionEvent = EventOf<
-  Contract,
+  typeof dispatch,
   'TurnRequested' | 'TurnStarted' | 'ModelCalled' | 'ToolCalled' | 'TurnCompleted' | 'TurnFailed' | 'TurnCancelled'
 >;
 export type SessionRefusal = 'session_queue_full' | 'turn_reused' | 'turn_not_found' | 'session_busy';
@@ -15,6 +14,11 @@ export const OPEN_TURNS_MAX = 8;
 export const TURNS_REMEMBERED_MAX = 60;
 /** Characters of ended turns that a session remembers; the prompt takes fewer. */
 export const CHARACTERS_REMEMBERED_MAX = 200_000;
+/**
+ * The newest ended turns stay, however long: one commit may end every turn that was open, and the read model of turns asks
+ * the session for them after it.
+ */
+const TURNS_KEPT_MIN = OPEN_TURNS_MAX;
 
 export interface Turn extends DataOf<'TurnRequested'> {
   readonly status: 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
@@ -28,7 +32,7 @@ export interface Session {
   /** Whose it is: told by its first turn. */
   readonly agent: string | null;
   readonly user: string | null;
-  /** By id, oldest first: all open turns and the newest ended ones. */
+  /** By id: all open turns as they were requested, and the newest ended ones as they ended. */
   readonly turns: ReadonlyMap<string, Turn>;
   readonly count: number;
   readonly startedAt: string | null;
@@ -135,7 +139,11 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
       case 'TurnCancelled': {
         const turn = state.turns.get(turnId);
         if (!turn) return state;
-        return { ...state, turns: remember(new Map(state.turns).set(turnId, evolveTurn(turn, event))) };
+        const turns = new Map(state.turns);
+        const next = evolveTurn(turn, event);
+        if (isOpen(next)) return { ...state, turns: turns.set(turnId, next) };
+        turns.delete(turnId); // It goes behind the turns that ended before it.
+        return { ...state, turns: remember(turns.set(turnId, next)) };
       }
       default:
         return unreachable(event);
@@ -195,8 +203,8 @@ function remember(turns: Map<string, Turn>): Map<string, Turn> {
   for (const turn of ended.reverse()) {
     characters += turn.message.length + (turn.reply?.length ?? 0);
     kept++;
-    const newest = kept === 1; // The turn that just ended stays, however long.
-    if (!newest && (kept > TURNS_REMEMBERED_MAX || characters > CHARACTERS_REMEMBERED_MAX)) turns.delete(turn.turnId);
+    if (kept <= TURNS_KEPT_MIN) continue;
+    if (kept > TURNS_REMEMBERED_MAX || characters > CHARACTERS_REMEMBERED_MAX) turns.delete(turn.turnId);
   }
   return turns;
 }

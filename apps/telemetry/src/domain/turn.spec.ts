@@ -11,6 +11,7 @@ const requested: TurnEvent = {
     user: 'ada',
     message: 'sealed',
     model: 'openai/gpt-5',
+    worker: 'w',
     source: 'chat',
     keyId: null,
     requestedAt: '2026-11-22T10:00:00.000Z',

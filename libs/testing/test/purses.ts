@@ -6,9 +6,8 @@ import { aggregate, type Decider, EventStore, refuse, unreachable, viewTable } f
 import { Command } from '@reef/messaging';
 import { ReefModule, type ServiceDefinition } from '@reef/service';
 import { z } from 'zod';
-// The pieces of the contracts library that its index keeps to itself: no other service declares messages outside it.
-import { command, event, service } from '../../contracts/src/declare.js';
-import { personal, picoUsd } from '../../contracts/src/values.js';
+import { command, event, service } from '@reef/contracts/declare';
+import { personal, picoUsd } from '@reef/contracts/values';
 
 /** A purse: the smallest service that has money, personal text, a limit and a read model. */
 export const purses = service('purses', {

@@ -98,6 +98,20 @@ describe('a command', () => {
     expect(await service.send(purses.commands.put, tenant, { ...input, extra: 1 } as typeof input)).toMatchObject({
       code: 'invalid_input',
     });
+    const header = headers();
+    header.set('reef-context', service.signer.sign({ tenant, principal: { kind: 'user', id: 'ada' }, role: 'owner' }));
+    for (const payload of [
+      '{"purse":"main","amountPico":"1","note":"","extra":1}',
+      '{"purse":"main","amountPico":1,"note":""}',
+      '{',
+      '[]',
+    ]) {
+      const reply = await service.nats.request(purses.commands.put.subject(tenant), payload, {
+        headers: header,
+        timeout: 5_000,
+      });
+      expect(reply.json()).toMatchObject({ ok: false, code: 'invalid_input' });
+    }
     expect(await service.eventsOf(tenant)).toHaveLength(0);
   });
 });
