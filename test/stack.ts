@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '@reef/embedded';
+import { type Answer, type Ask, ask } from './http.js';
+
+const main = resolve(import.meta.dirname, '../apps/cli/dist/main.js');
+const commandLimitMs = 120_000;
+/** A start on two busy cores; also the limit of a `beforeAll` that starts a stack. */
+export const START_LIMIT_MS = 120_000;
+
+export type ServiceName =
+  | 'budgets'
+  | 'dispatch'
+  | 'edge'
+  | 'identity'
+  | 'memory'
+  | 'nats'
+  | 'postgres'
+  | 'simulator'
+  | 'telemetry'
+  | 'workspace';
+
+export interface ServiceStatus {
+  readonly name: ServiceName;
+  readonly pid: number | null;
+  readonly port: number;
+  readonly ready: boolean;
+  readonly restarts: number;
+}
+
+export interface Tenant {
+  readonly tenant: string;
+  readonly user: string;
+  readonly apiKey: string;
+  readonly email: string;
+  readonly password: string;
+  /** `/api/tenants/{tenant}` */
+  readonly path: string;
+  /** Asks with the tenant's own key. */
+  ask(method: string, path: string, more?: Ask): Promise<Answer>;
+}
+
+export interface Stack extends AsyncDisposable {
+  readonly home: string;
+  readonly baseUrl: string;
+  readonly demo: { readonly tenant: string; readonly apiKey: string; readonly platformKey: string };
+  ask(method: string, path: string, more?: Ask): Promise<Answer>;
+  /** A tenant nobody else has. */
+  signUp(): Promise<Tenant>;
+  status(): Promise<readonly ServiceStatus[]>;
+  /** SIGKILL: the process has no word to say about it. */
+  kill(service: ServiceName): Promise<void>;
+  /** Throws when not everything is ready by then. */
+  ready(limitMs: number): Promise<void>;
+  reef(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * A whole stack of real processes with a home and ports of its own, as `./reef up --detach` starts it. Where the run has one
+ * for everybody (REEF_TEST_STACK names its home), that one, and nothing ends with it.
+ */
+export async function startStack({ ownServers = false } = {}): Promise<Stack> {
+  const shared = process.env['REEF_TEST_STACK'];
+  if (shared && !ownServers) {
+    const { baseUrl } = readDemo(shared);
+    return stackIn(shared, Number(new URL(baseUrl).port), async () => undefined);
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'reef-e2e-'));
+  const home = join(folder, 'home');
+  const port = await freePort();
+  const down = async () => {
+    const { code, stderr } = await reefIn(home, port, ['down']);
+    if (code !== 0) throw new Error(`the stack did not end: ${stderr}`);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const started = await reefIn(home, port, ['up', '--detach', '--json']);
+  if (started.code !== 0) {
+    await down();
+    throw new Error(`the stack did not start: ${started.stderr}${started.stdout}`);
+  }
+  return stackIn(home, port, down);
+}
+
+function stackIn(home: string, port: number, dispose: () => Promise<void>): Stack {
+  const { baseUrl, ...demo } = readDemo(home);
+  const askHere: Stack['ask'] = (method, path, more) => ask(`${baseUrl}${path}`, method, more);
+  const reef: Stack['reef'] = (...words) => reefIn(home, port, words);
+  const status = async (): Promise<readonly ServiceStatus[]> =>
+    (JSON.parse((await reef('status', '--json')).stdout) as { services: ServiceStatus[] }).services;
+
+  return {
+    home,
+    baseUrl,
+    demo,
+    ask: askHere,
+    reef,
+    status,
+    async signUp() {
+      const tenant = `t-${randomBytes(6).toString('hex')}`;
+      const email = `${tenant}@example.com`;
+      const password = randomBytes(12).toString('hex');
+      const { status: code, json } = await askHere('POST', '/api/signup', { json: { email, password, tenant } });
+      if (code !== 201) throw new Error(`sign-up was answered with ${code}: ${JSON.stringify(json)}`);
+      const { apiKey, user } = json as { apiKey: string; user: string };
+      const path = `/api/tenants/${tenant}`;
+      return {
+        tenant,
+        user,
+        apiKey,
+        email,
+        password,
+        path,
+        ask: (method, where, more) => askHere(method, where, { key: apiKey, ...more }),
+      };
+    },
+    async kill(name) {
+      const pid = (await status()).find((service) => service.name === name)?.pid;
+      if (!pid) throw new Error(`${name} does not run`);
+      process.kill(pid, 'SIGKILL');
+    },
+    async ready(limitMs) {
+      await until(async () => (await reef('status', '--json')).code === 0, limitMs, 'every service is ready');
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** Looks until it is so; throws when it is not within the limit. */
+export async function until(condition: () => Promise<boolean>, limitMs: number, what: string): Promise<void> {
+  const deadlineMs = Date.now() + limitMs;
+  while (!(await condition())) {
+    if (Date.now() > deadlineMs) throw new Error(`within ${limitMs / 1_000} s it did not come to be that ${what}`);
+    await sleep(150);
+  }
+}
+
+function readDemo(home: string): Stack['demo'] & { readonly baseUrl: string } {
+  return JSON.parse(readFileSync(join(home, 'demo.json'), 'utf8')) as Stack['demo'] & { baseUrl: string };
+}
+
+/** Without the person's own providers and servers: the simulated and the embedded ones. */
+function reefIn(home: string, port: number, words: readonly string[]): ReturnType<Stack['reef']> {
+  const own = /^(REEF_(DATABASE|NATS)_URL|REEF_DEFAULT_MODEL|OPENAI_.*|ANTHROPIC_.*)$/;
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
+  const env = { ...inherited, REEF_HOME: home, REEF_PORT: String(port) };
+  return new Promise((done) => {
+    execFile(process.execPath, [main, ...words], { env, timeout: commandLimitMs }, (error, stdout, stderr) =>
+      done({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : 1, stdout, stderr }),
+    );
+  });
+}
