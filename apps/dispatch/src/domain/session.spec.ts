@@ -114,9 +114,15 @@ describe('the end of a turn', () => {
     given(...running)
       .when({ ...command, data: { ...command.data, calls: [modelCalled('a').data], tools: [toolCalled('a').data] } })
       .then(modelCalled('a'), toolCalled('a'), completed('a'));
-    expect(given(...running, modelCalled('a'), toolCalled('a'), completed('a')).state.turns.get(idOf('a'))).toMatchObject(
-      { status: 'completed', reply: 'reply a', failure: null, usage: { inputTokens: 10 }, endedAt: NOON },
-    );
+    expect(
+      given(...running, modelCalled('a'), toolCalled('a'), completed('a')).state.turns.get(idOf('a')),
+    ).toMatchObject({
+      status: 'completed',
+      reply: 'reply a',
+      failure: null,
+      usage: { inputTokens: 10 },
+      endedAt: NOON,
+    });
   });
 
   test('may be a failure or a cancellation, also of one that never ran', () => {
@@ -262,7 +268,11 @@ describe('the history that a model is told', () => {
   });
 
   test('has no hole: what is older than a turn that does not fit stays out too', () => {
-    const { state } = given(...turn('a', '1', '1'), ...turn('b', 'm'.repeat(50), 'r'.repeat(50)), ...turn('c', '1', '1'));
+    const { state } = given(
+      ...turn('a', '1', '1'),
+      ...turn('b', 'm'.repeat(50), 'r'.repeat(50)),
+      ...turn('c', '1', '1'),
+    );
     expect(said(state, 50)).toEqual(['user: 1', 'assistant: 1']);
   });
 });
