@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
 import { type Refusal } from '@reef/contracts';
 import { refuse } from '@reef/eventing/pure';
 import type { Refusal as FsRefusal } from './workspace-fs/refusal.js';
@@ -7,6 +8,8 @@ import type { WorkspaceFs } from './workspace-fs/workspace-fs.js';
 
 /** No agent's name begins with a dot, so nothing a tenant names can lie here. */
 export const HIDDEN_FOLDER = '.reef';
+/** Names are dealt with by system calls that block: after so many files other tenants get a turn. */
+const FILES_BETWEEN_BREATHS = 32;
 const STAGING_FOLDER = `${HIDDEN_FOLDER}/staging`;
 
 export interface StagedFile {
@@ -41,7 +44,8 @@ export class Disk {
       const made = await this.fs.mkdir(tenant, folder);
       if (!made.ok) return refusalOf(made);
     }
-    for (const file of files) {
+    for (const [index, file] of files.entries()) {
+      if (index % FILES_BETWEEN_BREATHS === FILES_BETWEEN_BREATHS - 1) await breathe();
       const standing = await this.fs.stat(tenant, file.path);
       if (!standing.ok && standing.code !== 'not_found') return refusalOf(standing);
       if (standing.ok && standing.kind === 'other')
@@ -64,18 +68,8 @@ export class Disk {
     path: string,
     range: { offset: number; bytesMax: number },
   ): Promise<{ ok: true; bytes: Buffer; size: number } | DiskRefusal> {
-    const opened = await this.fs.readStream(tenant, path);
-    if (!opened.ok) return refusalOf(opened);
-    const chunks: Buffer[] = [];
-    let [skip, left] = [range.offset, range.bytesMax];
-    for await (const chunk of opened.stream as AsyncIterable<Buffer>) {
-      const part = chunk.subarray(skip, skip + left);
-      skip -= Math.min(skip, chunk.length);
-      left -= part.length;
-      if (part.length > 0) chunks.push(part);
-      if (left === 0) break; // Ends the stream and closes the file.
-    }
-    return { ok: true, bytes: Buffer.concat(chunks), size: opened.sizeBytes };
+    const read = await this.fs.read(tenant, path, { range });
+    return read.ok ? { ok: true, bytes: read.bytes, size: read.sizeBytes } : refusalOf(read);
   }
 
   /** Takes a file out before its deletion is committed: until the log has forgotten it, it can come back. */
@@ -92,7 +86,8 @@ export class Disk {
     files: readonly Named[],
     hashInLog: (path: string) => string | undefined,
   ): Promise<void> {
-    for (const file of files) {
+    for (const [index, file] of files.entries()) {
+      if (index % FILES_BETWEEN_BREATHS === FILES_BETWEEN_BREATHS - 1) await breathe();
       if (hashInLog(file.path) === file.sha256) await this.#place(tenant, file);
       else {
         await this.#discard(tenant, stagedPath(file));
@@ -117,7 +112,8 @@ export class Disk {
   }
 
   async #place(tenant: string, file: Named): Promise<void> {
-    const placed = await this.fs.move(tenant, stagedPath(file), file.path, { mayReplace: true });
+    // The staged name is on disk since before the commit: whichever of the two names outlives a power cut, `recover` finds the file.
+    const placed = await this.fs.move(tenant, stagedPath(file), file.path, { mayReplace: true, durable: false });
     if (!placed.ok) throw new Error(`a committed file could not be put in place: ${placed.code}`);
   }
 

@@ -80,6 +80,8 @@ export class Folders {
     const { store, disk, database, ownership } = this.options;
     const changed = await this.#gates.change(tenant, async (settling): Promise<Result<Value, ChangeRefusal>> => {
       if (!ownership.isHeld) return notOurs();
+      if (Date.now() > context.deadlineMs)
+        return refuse<TransportRefusal>('deadline_exceeded', 'nobody waits for this answer any more');
       await this.#recover(tenant);
       const used = await usageOf(database, tenant);
       const room = { bytes: QUOTA_BYTES_MAX - used.bytes, files: QUOTA_FILES_MAX - used.files };

@@ -11,6 +11,7 @@ import { QUOTA_FILES_MAX } from './limits.js';
 import { MAIN, openFolder } from './open-folder.js';
 import { parseFilePath } from './paths.js';
 import { filesBelow, findFile } from './projections/files.js';
+import { InFlight } from './in-flight.js';
 import { resultOf } from './results.js';
 import { exportIdOf } from './uploads.js';
 
@@ -21,6 +22,8 @@ const { commands } = workspace;
 @Controller()
 export class WorkspaceCommands {
   readonly #archives = new ArchiveQueue();
+  readonly #imports = new InFlight();
+  readonly #exports = new InFlight();
 
   constructor(
     @Inject(DATABASE) private readonly database: Pool,
@@ -96,6 +99,13 @@ export class WorkspaceCommands {
     input: InputOf<Commands['importWorkspace']>,
     context: TenantContext,
   ): Promise<ResultOf<Commands['importWorkspace']>> {
+    return this.#imports.join(context, () => this.#import(input, context));
+  }
+
+  async #import(
+    input: InputOf<Commands['importWorkspace']>,
+    context: TenantContext,
+  ): Promise<ResultOf<Commands['importWorkspace']>> {
     return this.#archives.run(async () => {
       const archive = await this.#uploaded(context, input.uploadId);
       if ('ok' in archive) return archive;
@@ -118,6 +128,13 @@ export class WorkspaceCommands {
 
   @Command(commands.exportWorkspace)
   async exportWorkspace(
+    input: InputOf<Commands['exportWorkspace']>,
+    context: TenantContext,
+  ): Promise<ResultOf<Commands['exportWorkspace']>> {
+    return this.#exports.join(context, () => this.#export(input, context));
+  }
+
+  async #export(
     { agent }: InputOf<Commands['exportWorkspace']>,
     context: TenantContext,
   ): Promise<ResultOf<Commands['exportWorkspace']>> {

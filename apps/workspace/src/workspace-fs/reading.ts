@@ -28,18 +28,26 @@ export type ListOptions = { limit?: number; cursor?: string; recursive?: boolean
 const blockingBytesMax = 64 * 1024;
 const readLater = promisify(readCallback);
 
+export type ReadOptions = {
+  maxBytes?: number;
+  /** Some bytes only, none past the end; `sizeBytes` is the whole file's all the same, and `maxBytes` is about the part. */
+  range?: { offset: number; bytesMax: number };
+};
+
 export async function read(
   ground: Ground,
   tenant: string,
   path: string,
-  options: { maxBytes?: number } = {},
+  options: ReadOptions = {},
 ): Promise<Answer<{ bytes: Buffer } & EntryFacts>> {
   return answer(async () => {
     using file = openFile(ground, tenant, path);
     const stats = ownFile(ground, file);
-    if (stats.size > (options.maxBytes ?? ground.limits.fileBytesMax))
+    const start = Math.min(options.range?.offset ?? 0, stats.size);
+    const sizeBytes = Math.min(options.range?.bytesMax ?? stats.size, stats.size - start);
+    if (sizeBytes > (options.maxBytes ?? ground.limits.fileBytesMax))
       throw refused('too_large', 'the file is larger than asked for');
-    return { bytes: await contentOf(file.fd, stats.size), ...factsOf(ground, stats) };
+    return { bytes: await contentOf(file.fd, start, sizeBytes), ...factsOf(ground, stats) };
   });
 }
 
@@ -204,14 +212,14 @@ export function factsOf(ground: Ground, stats: Stats): EntryFacts {
   };
 }
 
-async function contentOf(file: number, sizeBytes: number): Promise<Buffer> {
+async function contentOf(file: number, start: number, sizeBytes: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafeSlow(sizeBytes);
   let filled = 0;
   while (filled < sizeBytes) {
     const more =
       sizeBytes <= blockingBytesMax
-        ? readSync(file, bytes, filled, sizeBytes - filled, filled)
-        : (await readLater(file, bytes, filled, sizeBytes - filled, filled)).bytesRead;
+        ? readSync(file, bytes, filled, sizeBytes - filled, start + filled)
+        : (await readLater(file, bytes, filled, sizeBytes - filled, start + filled)).bytesRead;
     if (more === 0) break;
     filled += more;
   }

@@ -122,6 +122,21 @@ describe.each(strategies)('with %s', (strategy) => {
     expect(await workspace.files.list('acme', '')).toMatchObject({ code: 'too_large' });
   });
 
+  test('a part of a file is read from where it is asked for, never past the end, with the size of the whole', async () => {
+    using workspace = temporaryWorkspace({ strategy, fileBytesMax: 10 });
+    const { files } = workspace;
+    await files.write('acme', 'tide', bytes('0123456789'));
+    const part = (offset: number, bytesMax: number) => files.read('acme', 'tide', { range: { offset, bytesMax } });
+    expect(await part(3, 4)).toMatchObject({ bytes: bytes('3456'), sizeBytes: 10 });
+    expect(await part(8, 4)).toMatchObject({ bytes: bytes('89') });
+    expect(await part(10, 4)).toMatchObject({ bytes: bytes(''), sizeBytes: 10 });
+    expect(await part(99, 4)).toMatchObject({ bytes: bytes('') });
+    expect(await files.read('acme', 'tide', { maxBytes: 4 })).toMatchObject({ code: 'too_large' });
+    expect(await files.read('acme', 'tide', { maxBytes: 4, range: { offset: 6, bytesMax: 4 } })).toMatchObject({
+      ok: true,
+    });
+  });
+
   test('a move takes a directory along, makes parents, and replaces a file only where that is asked for', async () => {
     using workspace = temporaryWorkspace({ strategy });
     const { files } = workspace;

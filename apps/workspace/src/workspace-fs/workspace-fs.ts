@@ -13,11 +13,12 @@ import {
   type EntryFacts,
   type ListOptions,
   type Page,
+  type ReadOptions,
 } from './reading.js';
 import { answer, type Answer } from './refusal.js';
 import { Staging } from './staging.js';
 import { TenantLedger, type Usage } from './tenant-ledger.js';
-import { mkdir, move, remove, writeAll, type Change, type FileToWrite } from './writing.js';
+import { mkdir, move, remove, writeAll, type Change, type FileToWrite, type MoveOptions } from './writing.js';
 
 export type WorkspaceOptions = Partial<WorkspaceLimits> & {
   /** Left out, `openat2` is used where the system has it and `walk` where not. */
@@ -37,7 +38,7 @@ export type { Refusal, RefusalCode } from './refusal.js';
 export interface WorkspaceFs extends Disposable {
   readonly strategy: Strategy;
   /** Refuses with `too_large` above `maxBytes`, or the largest file the port would write. */
-  read(tenant: string, path: string, options?: { maxBytes?: number }): Promise<Answer<{ bytes: Buffer } & EntryFacts>>;
+  read(tenant: string, path: string, options?: ReadOptions): Promise<Answer<{ bytes: Buffer } & EntryFacts>>;
   /** The caller must read the stream to its end or destroy it: it holds a descriptor. */
   readStream(
     tenant: string,
@@ -57,7 +58,7 @@ export interface WorkspaceFs extends Disposable {
   stat(tenant: string, path: string): Promise<Answer<EntryFacts>>;
   /** Answers what was freed. */
   remove(tenant: string, path: string, options?: { recursive?: boolean }): Promise<Answer<Usage>>;
-  move(tenant: string, from: string, to: string, options?: { mayReplace?: boolean }): Promise<Answer>;
+  move(tenant: string, from: string, to: string, options?: MoveOptions): Promise<Answer>;
   mkdir(tenant: string, path: string): Promise<Answer<Usage>>;
   usage(tenant: string, options?: { recount?: boolean }): Promise<Answer<Usage>>;
 }

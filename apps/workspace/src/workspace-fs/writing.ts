@@ -107,13 +107,19 @@ export function remove(
   });
 }
 
+export type MoveOptions = {
+  mayReplace?: boolean;
+  /** False leaves it to the system when the new name reaches the disk, for a caller who can find the file under either. */
+  durable?: boolean;
+};
+
 /** Renames within one tenant. Only a file may be replaced, only by a file, and only where the caller says so. */
 export function move(
   change: Change,
   tenant: string,
   from: string,
   to: string,
-  options: { mayReplace?: boolean } = {},
+  options: MoveOptions = {},
 ): Promise<Answer> {
   const { ground, ledger } = change;
   return answer(async () => {
@@ -137,7 +143,8 @@ export function move(
       using fromParent = openDirectory(ground, source.parent);
       using toParent = openDirectory(ground, target.parent);
       ground.calls.renameat2(fromParent.fd, source.name, toParent.fd, target.name, mayReplace ? 0 : RENAME_NOREPLACE);
-      await syncDirectories(ground, [source.parent, target.parent, ...missing.all.map((made) => made.slice(0, -1))]);
+      if (options.durable ?? true)
+        await syncDirectories(ground, [source.parent, target.parent, ...missing.all.map((made) => made.slice(0, -1))]);
       account.record(growth);
       return {};
     });
