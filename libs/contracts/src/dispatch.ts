@@ -1,10 +1,21 @@
 import { z } from 'zod';
 import { modelId, turnSource, usage } from './budgets.js';
 import { command, event, query, service } from './declare.js';
-import { agentId, count, emptyObject, endUser, instant, page, pageOf, personal, sessionKey, uuid } from './values.js';
+import {
+  agentId,
+  count,
+  displayName,
+  emptyObject,
+  endUser,
+  instant,
+  page,
+  pageOf,
+  personal,
+  sessionKey,
+  uuid,
+} from './values.js';
 
 const messageText = z.string().min(1).max(200_000);
-const agentName = z.string().trim().min(1).max(100);
 const instructions = z.string().max(20_000);
 
 export const chatMessage = z.strictObject({ role: z.enum(['user', 'assistant']), content: z.string().max(200_000) });
@@ -71,7 +82,7 @@ export const dispatch = service('dispatch', {
     createAgent: command({
       input: z.strictObject({
         agent: agentId,
-        name: agentName.optional(),
+        name: displayName.optional(),
         model: modelId.optional(),
         instructions: instructions.optional(),
       }),
@@ -81,7 +92,7 @@ export const dispatch = service('dispatch', {
     updateAgent: command({
       input: z.strictObject({
         agent: agentId,
-        name: agentName.optional(),
+        name: displayName.optional(),
         model: modelId.optional(),
         instructions: instructions.optional(),
       }),

@@ -1,17 +1,11 @@
 import { z } from 'zod';
 import { command, event, query, service } from './declare.js';
-import { emptyObject, instant, page, pageOf, personal, tenantId, uuid } from './values.js';
+import { displayName, emptyObject, instant, page, pageOf, personal, storedText, tenantId, uuid } from './values.js';
 
 export const role = z.enum(['owner', 'admin', 'member', 'viewer']);
 const email = z.email().max(254).toLowerCase();
 const password = z.string().min(10).max(200);
 const keyId = z.string().regex(/^[a-z0-9]{16}$/);
-/** PostgreSQL stores neither NUL nor half a character. */
-const displayText = z
-  .string()
-  .trim()
-  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'is not valid text');
-const displayName = displayText.min(1).max(100);
 /** What a key may do: never as much as the tenant's owner. */
 const keyRole = role.exclude(['owner']);
 
@@ -55,7 +49,7 @@ export const identity = service('identity', {
     revokeApiKey: command({ input: z.strictObject({ keyId }), output: emptyObject, refusals: ['key_not_found'] }),
     /** Under the `platform` context, by an operator. */
     suspendTenant: command({
-      input: z.strictObject({ tenant: tenantId, reason: displayText.max(500) }),
+      input: z.strictObject({ tenant: tenantId, reason: storedText.trim().max(500) }),
       output: emptyObject,
       refusals: ['tenant_not_found'],
     }),

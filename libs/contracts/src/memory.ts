@@ -1,11 +1,8 @@
 import { z } from 'zod';
 import { command, event, query, service } from './declare.js';
-import { agentId, emptyObject, endUser, instant, page, pageOf, personal, uuid } from './values.js';
+import { agentId, emptyObject, endUser, instant, page, pageOf, personal, storedText, uuid } from './values.js';
 
-/** PostgreSQL stores neither NUL nor half a character. */
-const storable = (text: string) => text.isWellFormed() && !text.includes('\0');
-const memoryText = z.string().trim().min(1).max(4_000).refine(storable, 'is not valid text');
-const rememberedUser = endUser.refine(storable, 'is not valid text');
+const memoryText = storedText.trim().min(1).max(4_000);
 
 export const memoryView = z.object({
   memoryId: uuid,
@@ -22,7 +19,7 @@ export const memory = service('memory', {
     remember: command({
       input: z.strictObject({
         agent: agentId,
-        user: rememberedUser.nullable(),
+        user: endUser.nullable(),
         text: memoryText,
         turnId: uuid.nullable().default(null),
       }),
@@ -36,19 +33,19 @@ export const memory = service('memory', {
     recall: query({
       input: z.strictObject({
         agent: agentId,
-        user: rememberedUser.nullable(),
+        user: endUser.nullable(),
         text: z.string().max(200_000),
         limit: z.int().min(1).max(20).default(6),
       }),
       output: z.object({ items: z.array(memoryView) }),
     }),
     memories: query({
-      input: z.strictObject({ agent: agentId.optional(), user: rememberedUser.optional(), ...page }),
+      input: z.strictObject({ agent: agentId.optional(), user: endUser.optional(), ...page }),
       output: pageOf(memoryView),
     }),
     /** Whether there is anything to recall: lets a turn skip the question. */
     hasMemories: query({
-      input: z.strictObject({ agent: agentId, user: rememberedUser.nullable() }),
+      input: z.strictObject({ agent: agentId, user: endUser.nullable() }),
       output: z.object({ any: z.boolean() }),
     }),
   },

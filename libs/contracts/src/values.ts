@@ -13,8 +13,15 @@ export const agentId = z.string().regex(SLUG, 'use 1–40 of a–z, 0–9 and -,
 export const uuid = z.uuid();
 /** RFC 3339 in UTC, as written by `Date#toISOString`. */
 export const instant = z.iso.datetime();
+/** Text as PostgreSQL can keep it: neither NUL nor half a character. */
+export const storedText = z
+  .string()
+  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'NUL and lone surrogates are not allowed');
+
 /** An end user of a tenant, in the tenant's own words. */
-export const endUser = z.string().min(1).max(256);
+export const endUser = storedText.min(1).max(256);
+/** A name shown to people. */
+export const displayName = storedText.trim().min(1).max(100);
 /** An OpenClaw session key, such as `agent:main:openai-user:ada`. */
 export const sessionKey = z
   .string()

@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { LRUCache } from 'lru-cache';
 import type { Pool } from 'pg';
@@ -42,15 +49,25 @@ export class TenantKeys {
 
   /** Has these tenants' keys at hand for `seal` and `open`, making those that do not exist yet. */
   async ensure(tenants: Iterable<string>): Promise<void> {
+    await this.#load(tenants, true);
+  }
+
+  /** Has those of these tenants' keys at hand that exist: reading makes none. */
+  async find(tenants: Iterable<string>): Promise<void> {
+    await this.#load(tenants, false);
+  }
+
+  async #load(tenants: Iterable<string>, make: boolean): Promise<void> {
     const missing = [...new Set(tenants)].filter((tenant) => !this.#keys.has(tenant));
     if (missing.length === 0) return;
-    const fresh = missing.map((tenant) => this.#wrap(tenant, 1, randomBytes(32)));
+    const fresh = make ? missing.map((tenant) => this.#wrap(tenant, 1, randomBytes(32))) : [];
     const { rows } = await inTenants(this.pool, missing, async (client) => {
-      await client.query(
-        `insert into es.tenant_key (tenant_id, key_version, wrapped)
+      if (make)
+        await client.query(
+          `insert into es.tenant_key (tenant_id, key_version, wrapped)
          select t, 1, w from unnest($1::text[], $2::text[]) as k(t, w) order by t collate "C" on conflict do nothing`,
-        [missing, fresh],
-      );
+          [missing, fresh],
+        );
       return client.query<{ tenant_id: string; key_version: number; wrapped: string }>(
         `select distinct on (tenant_id) tenant_id, key_version, wrapped from es.tenant_key order by tenant_id, key_version desc`,
       );
@@ -76,6 +93,11 @@ export class TenantKeys {
     const [sealedVersion, body] = sealed.split('.', 2);
     if (Number(sealedVersion) !== version || !body) return ERASED;
     return decrypt(key, `${tenant}|${place}|${version}`, body).toString();
+  }
+
+  /** A short fingerprint of a text that only the holder of the tenant's key can make or compare (HMAC-SHA-256). */
+  fingerprint(tenant: string, text: string): string {
+    return createHmac('sha256', this.#of(tenant).key).update(text).digest('base64url').slice(0, 22);
   }
 
   forgetIdle(): void {

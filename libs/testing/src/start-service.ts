@@ -64,11 +64,22 @@ export async function startService(
   const urls = await provisionDatabase(adminUrl, { database, rolePassword: 'test' });
   await migrate(urls.ownerUrl, definition.migrations);
 
+  // Contexts are signed by the edge, whose part `send` plays, and by dispatch for turns that outlive their request.
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const dispatch = generateKeyPairSync('ed25519');
   const masterKeyFile = join(directory, 'master.key');
   writeFileSync(masterKeyFile, randomBytes(32).toString('base64'));
   const jwksFile = join(directory, 'context.jwks');
-  writeFileSync(jwksFile, JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'edge-test' }] }));
+  const keys = [
+    { ...publicKey.export({ format: 'jwk' }), kid: 'edge-test' },
+    { ...dispatch.publicKey.export({ format: 'jwk' }), kid: 'dispatch-test' },
+  ];
+  writeFileSync(jwksFile, JSON.stringify({ keys }));
+  const signingKeyFile = join(directory, 'dispatch.jwk');
+  writeFileSync(
+    signingKeyFile,
+    JSON.stringify({ ...dispatch.privateKey.export({ format: 'jwk' }), kid: 'dispatch-test' }),
+  );
   const { url: natsUrl, release: releaseNats } = await holdNats();
   Object.assign(process.env, {
     DATABASE_URL: urls.appUrl,
@@ -76,6 +87,7 @@ export async function startService(
     NATS_URL: natsUrl,
     OPS_PORT: '0',
     CONTEXT_JWKS_FILE: jwksFile,
+    CONTEXT_SIGNING_KEY_FILE: signingKeyFile,
     MASTER_KEY_FILE: masterKeyFile,
     LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'error',
     ...options.env,
@@ -85,6 +97,7 @@ export async function startService(
   const requests = new Requests(nats);
   const signer = new ContextSigner('edge', privateKey, 'edge-test');
   const owner = new pg.Pool({ connectionString: urls.ownerUrl, max: 2 });
+  owner.on('error', () => undefined); // Dropping the database ends its idle connections.
 
   const replayWith = async ({ check }: { check: boolean }): Promise<ReplayReport> => {
     const keys = new TenantKeys(owner, TenantKeys.masterKeyFrom(masterKeyFile));

@@ -232,6 +232,14 @@ describe('a session', () => {
   });
 });
 
+test('a turn that ran while many others were cancelled is known when it ends', () => {
+  const long = 'm'.repeat(CHARACTERS_REMEMBERED_MAX);
+  const others = numbers(2, 3 * OPEN_TURNS_MAX).flatMap((number) => [requested(number), cancelled(number)]);
+  const { state } = given(requested(1, { message: long }), started(1), ...others, completed(1));
+  expect(statusOf(state, 1)).toBe('completed');
+  expect(namesIn(state).at(-1)).toBe(idOf(1));
+});
+
 describe('the history that a model is told', () => {
   const said = (session: Session, charactersMax = 1_000) =>
     historyOf(session, charactersMax).map(({ role, content }) => `${role}: ${content}`);

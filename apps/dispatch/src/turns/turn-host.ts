@@ -91,7 +91,7 @@ export class NativeTurnHost implements TurnHost {
       model: open.model,
       outcome: call.outcome,
       usage: call.usage ?? null,
-      finishReason: call.finishReason ?? null,
+      finishReason: call.finishReason === undefined ? null : nameOf(call.finishReason),
       calledAt: open.calledAt,
       durationMs: Math.round(performance.now() - open.startedMs),
     });
@@ -122,7 +122,7 @@ export class NativeTurnHost implements TurnHost {
     this.tools.push({
       turnId: this.attribution.turnId,
       toolCallId: call.toolCallId,
-      name: call.name.slice(0, 64),
+      name: nameOf(call.name),
       failed: result.isError,
       calledAt,
       durationMs: Math.round(performance.now() - startedMs),
@@ -152,7 +152,7 @@ export class NativeTurnHost implements TurnHost {
         const answer = await this.requests.send(
           workspace.commands.runTool,
           this.onBehalfOf(),
-          { agent, user, turnId, toolCallId, name: name.slice(0, 64), argumentsJson },
+          { agent, user, turnId, toolCallId, name: nameOf(name), argumentsJson },
           { commandId: `tool:${turnId}:${toolCallId}` },
         );
         return answer.ok ? answer.value : failed(answer.message);
@@ -188,6 +188,9 @@ export class NativeTurnHost implements TurnHost {
     return { content: found || 'Nothing is remembered about this.', isError: false };
   }
 }
+
+/** A name as a model or a provider gives it is untrusted text; only a plain one is written down. */
+const nameOf = (name: string) => (/^[\w.:-]{1,64}$/.test(name) ? name : 'unreadable');
 
 const failed = (content: string) => ({ content, isError: true });
 
