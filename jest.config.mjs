@@ -1,5 +1,9 @@
 // One transform and three heights: unit (*.spec.ts), int (*.int.spec.ts, real PostgreSQL and NATS), e2e (*.e2e.spec.ts, the whole system).
+// Servers start in hooks, on machines that may be busy; a limit catches what hangs and judges no speed.
+const testTimeout = 60_000;
+
 const shared = {
+  testTimeout,
   rootDir: import.meta.dirname,
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -30,6 +34,7 @@ const shared = {
 
 export default {
   maxWorkers: 2,
+  testTimeout,
   projects: [
     {
       ...shared,

@@ -1,6 +1,7 @@
 import { budgets, dispatch, type Event } from '@reef/contracts';
 import { type FeedEvent, newId } from '@reef/messaging';
 import type { TestService } from '@reef/testing';
+import type { z } from 'zod';
 
 /** A turn as dispatch and budgets tell it, event by event; the caller chooses what to tell, when and how often. */
 export function turn(who: { agent?: string; user?: string | null; model?: string; at?: string } = {}) {
@@ -19,6 +20,7 @@ export function turn(who: { agent?: string; user?: string | null; model?: string
       model,
       source: 'chat',
       keyId: null,
+      worker: 'one',
       requestedAt: at,
     }),
     started: told(events.TurnStarted, { turnId, worker: 'one', startedAt: at }),
@@ -65,7 +67,8 @@ export interface Told {
   readonly id: Pick<FeedEvent, 'eventId' | 'commandId' | 'correlationId'>;
 }
 
-function told(event: Event, data: Record<string, unknown>): Told {
+/** The data is checked against the contract, so that a new field there is a compile error here. */
+function told<E extends Event>(event: E, data: z.input<E['data']>): Told {
   return { event, data, id: { eventId: newId(), commandId: newId(), correlationId: newId() } };
 }
 

@@ -1,14 +1,22 @@
-import { deserialize, serialize } from 'node:v8';
-import type { Refusal, Result, TenantContext, TransportRefusal } from '@reef/contracts';
-import { currentTraceparent, inSpan, newId, SpanKind } from '@reef/messaging';
+import type { Result, TransportRefusal } from '@reef/contracts';
+import { currentTraceparent, inSpan, SpanKind } from '@reef/messaging';
 import { LRUCache } from 'lru-cache';
 import type { Pool } from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Aggregate, AnyAggregate } from './aggregate.js';
-import { type DomainEvent, fold, isRefusal, refuse } from './decider.js';
-import { decodeEvent, encodeEvent } from './event-codec.js';
-import { inTenants } from './in-tenants.js';
-import { sealRow } from './sealed-columns.js';
+import type { Aggregate } from './aggregate.js';
+import { appendArguments, type AppendVerdict, earlierAnswer } from './append.js';
+import { type CommitGroup, decideWithin, newGroup } from './commit-group.js';
+import { type DomainEvent, refuse } from './decider.js';
+import {
+  type AnyIntent,
+  type ExecuteOptions,
+  type Intent,
+  keyOf,
+  type Outcome,
+  type StreamState,
+  type Waiting,
+} from './intent.js';
+import { StreamReader } from './stream-reader.js';
 import type { TenantKeys } from './tenant-keys.js';
 
 /** Streams that one commit may touch; the rest wait for the next. */
@@ -26,79 +34,6 @@ const STOP_TIMEOUT_MS = 10_000;
 /** How long a commit that nobody waits for may wait for company. */
 export const LINGER_MS = 5;
 
-export interface Intent<State, Command, E extends DomainEvent, Code extends string> {
-  readonly aggregate: Aggregate<State, Command, E, Code>;
-  readonly tenant: string;
-  /** `<aggregate>/<key>`. */
-  readonly stream: string;
-  readonly command: Command;
-  /** The stream's id is fresh and random, so there is nothing to load. A wrong claim costs a retry, not correctness. */
-  readonly isNew?: boolean;
-}
-
-export interface ExecuteOptions {
-  readonly context: TenantContext;
-  /** When one request executes several commands, each needs an id of its own. The context's by default. */
-  readonly commandId?: string;
-  /** The reply holds a secret: it is kept sealed with the tenant's key. */
-  readonly sealReply?: boolean;
-  /** Nobody waits for this: it may linger to share a commit. */
-  readonly relaxed?: boolean;
-}
-
-export interface Outcome<State, E extends DomainEvent> {
-  readonly state: State;
-  readonly events: readonly E[];
-}
-
-interface Cached {
-  state: unknown;
-  version: number;
-}
-
-interface Decision {
-  readonly intent: AnyIntent;
-  readonly key: string;
-  readonly events: readonly DomainEvent[];
-  readonly state: unknown;
-  readonly fromVersion: number;
-}
-
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a queue holds intents of every aggregate
-type AnyIntent = Intent<any, any, any, any>;
-
-interface Waiting {
-  readonly intents: readonly AnyIntent[];
-  readonly keys: readonly string[];
-  readonly options: ExecuteOptions;
-  readonly commandId: string;
-  readonly reply: (outcomes: readonly Outcome<unknown, DomainEvent>[]) => unknown;
-  readonly traceparent: string | null;
-  readonly settle: (result: Result<unknown>) => void;
-  readonly fail: (error: unknown) => void;
-  attempts: number;
-  /** Decided by itself since a commit it was part of broke. */
-  alone: boolean;
-}
-
-interface Group {
-  readonly waiting: Waiting[];
-  readonly decisions: Map<Waiting, { decisions: Decision[]; refusal: Refusal | null; reply: unknown }>;
-  readonly states: Map<string, Cached>;
-  readonly baseVersions: Map<string, number>;
-  /** A group of several streams takes no further commands. */
-  readonly closed: boolean;
-}
-
-interface AppendVerdict {
-  group_no: number;
-  verdict: 'handled' | 'lost';
-  command_no: number | null;
-  fingerprint: string | null;
-  reply: string | null;
-  reply_sealed: boolean | null;
-}
-
 export interface EventStoreOptions {
   readonly service: string;
   /** The service's role, several connections. */
@@ -110,15 +45,18 @@ export interface EventStoreOptions {
   readonly onBug: (error: unknown) => void;
 }
 
-const keyOf = (tenant: string, stream: string) => `${tenant} ${stream}`;
-
 /**
  * Turns commands into committed events. While one commit is in flight, the commands of all streams and all tenants collect;
  * the next commit decides them together and writes them in one round trip (group commit). Of several processes that write
  * one stream, a compare-and-set on the stream's head lets one win; the others load and decide again.
  */
 export class EventStore {
-  readonly #states = new LRUCache<string, Cached>({ max: STATES_CACHED_MAX, ttl: STATE_IDLE_MS, updateAgeOnGet: true });
+  readonly #states = new LRUCache<string, StreamState>({
+    max: STATES_CACHED_MAX,
+    ttl: STATE_IDLE_MS,
+    updateAgeOnGet: true,
+  });
+  readonly #reader: StreamReader;
   readonly #cold: Waiting[] = [];
   #ready: Waiting[] = [];
   #waitingCount = 0;
@@ -131,6 +69,7 @@ export class EventStore {
   readonly #sweep: NodeJS.Timeout;
 
   constructor(private readonly options: EventStoreOptions) {
+    this.#reader = new StreamReader(options.pool, options.keys);
     this.#sweep = setInterval(() => {
       this.#states.purgeStale();
       options.keys.forgetIdle();
@@ -176,7 +115,7 @@ export class EventStore {
   ): Promise<{ state: State; version: number }> {
     const cached = mayBeStale ? this.#states.get(keyOf(tenant, stream)) : undefined;
     if (cached) return cached as { state: State; version: number };
-    const loaded = await this.#read([{ aggregate, tenant, stream }]);
+    const loaded = await this.#reader.read([{ aggregate, tenant, stream }]);
     const found = loaded.get(keyOf(tenant, stream)) ?? { state: aggregate.decider.initial, version: 0 };
     return found as { state: State; version: number };
   }
@@ -188,20 +127,7 @@ export class EventStore {
     stream: string,
     at: Date,
   ): Promise<State> {
-    await this.options.keys.find([tenant]);
-    const rows = await inTenants(this.options.pool, [tenant], async (client) => {
-      const found = await client.query<StoredRow>(
-        `select tenant_id, stream_id, version, type, schema_version, data from es.event
-         where tenant_id = $1 and stream_id = $2 and occurred_at <= $3 order by version`,
-        [tenant, stream, at],
-      );
-      return found.rows;
-    });
-    return fold(
-      aggregate.decider,
-      aggregate.decider.initial,
-      rows.map((row) => this.#decode(aggregate, row) as E),
-    );
+    return this.#reader.asOf(aggregate, tenant, stream, at);
   }
 
   /** Takes nothing more, and commits what waits (at most ten seconds). */
@@ -287,7 +213,7 @@ export class EventStore {
             ...batch.flatMap(({ intents }) => intents.map(({ tenant }) => tenant)),
             ...batch.map(({ options }) => options.context.tenant),
           ]);
-          for (const [key, loaded] of await this.#read(wanted)) {
+          for (const [key, loaded] of await this.#reader.read(wanted)) {
             // A commit of ours may have overtaken the read.
             const known = this.#states.peek(key);
             if (!known || known.version < loaded.version) this.#states.set(key, loaded);
@@ -301,42 +227,6 @@ export class EventStore {
     } finally {
       this.#loading = false;
     }
-  }
-
-  async #read(wanted: readonly Pick<AnyIntent, 'aggregate' | 'tenant' | 'stream'>[]): Promise<Map<string, Cached>> {
-    const streams = new Map(wanted.map((each) => [keyOf(each.tenant, each.stream), each]));
-    if (streams.size === 0) return new Map();
-    const tenants = [...new Set(wanted.map(({ tenant }) => tenant))];
-    await this.options.keys.find(tenants);
-    const list = [...streams.values()].map(({ aggregate, tenant, stream }) => ({
-      t: tenant,
-      s: stream,
-      shape: aggregate.snapshotShape ?? 1,
-    }));
-    const { rows } = await this.options.pool.query<StoredRow & { snapshot: string | null }>({
-      name: 'load',
-      text: 'select * from es.load($1, $2)',
-      values: [tenants, JSON.stringify(list)],
-    });
-    const states = new Map<string, Cached>(
-      [...streams].map(([key, { aggregate }]) => [key, { state: aggregate.decider.initial as unknown, version: 0 }]),
-    );
-    for (const row of rows) {
-      const key = keyOf(row.tenant_id, row.stream_id);
-      const aggregate = streams.get(key)?.aggregate;
-      const cached = states.get(key);
-      if (!aggregate || !cached) continue;
-      cached.state =
-        row.snapshot === null
-          ? aggregate.decider.evolve(cached.state, this.#decode(aggregate, row))
-          : this.#openSnapshot(row.tenant_id, row.stream_id, row.snapshot);
-      cached.version = row.version;
-    }
-    return states;
-  }
-
-  #decode(aggregate: AnyAggregate, row: StoredRow): DomainEvent {
-    return decodeStored(this.options.keys, aggregate, row);
   }
 
   #schedule(when: 'now' | 'soon'): void {
@@ -366,9 +256,9 @@ export class EventStore {
   }
 
   /** Picks what the next commit holds and decides it. */
-  #take(): Group[] {
-    const byStream = new Map<string, Group>();
-    const groups: Group[] = [];
+  #take(): CommitGroup[] {
+    const byStream = new Map<string, CommitGroup>();
+    const groups: CommitGroup[] = [];
     const later: Waiting[] = [];
     const nowMs = Date.now();
     let commands = 0;
@@ -391,24 +281,18 @@ export class EventStore {
   }
 
   /** Decides a command within this commit; false where it has to wait for the next. */
-  #join(groups: Group[], byStream: Map<string, Group>, waiting: Waiting): boolean {
+  #join(groups: CommitGroup[], byStream: Map<string, CommitGroup>, waiting: Waiting): boolean {
     const single = waiting.keys.length === 1;
     const taken = waiting.keys.map((key) => byStream.get(key)).find((group) => group !== undefined);
     if (waiting.alone ? groups.length > 0 : taken && (taken.closed || !single)) return false;
     let group = taken;
     if (!group) {
-      group = {
-        waiting: [],
-        decisions: new Map(),
-        states: new Map(),
-        baseVersions: new Map(),
-        closed: !single || waiting.alone,
-      };
+      group = newGroup(!single || waiting.alone);
       groups.push(group);
       for (const key of waiting.keys) byStream.set(key, group);
     }
     try {
-      this.#decide(group, waiting);
+      decideWithin(group, waiting, (key) => this.#states.get(key));
       group.waiting.push(waiting);
     } catch (error) {
       waiting.fail(error); // A bug in a decider harms its own command only.
@@ -416,38 +300,10 @@ export class EventStore {
     return true;
   }
 
-  #decide(group: Group, waiting: Waiting): void {
-    const working = new Map<string, Cached>();
-    const decisions: Decision[] = [];
-    let refusal: Refusal | null = null;
-    for (const [index, intent] of waiting.intents.entries()) {
-      const key = waiting.keys[index] ?? '';
-      const current = working.get(key) ??
-        group.states.get(key) ??
-        this.#states.get(key) ?? { state: intent.aggregate.decider.initial as unknown, version: 0 };
-      if (!group.baseVersions.has(key)) group.baseVersions.set(key, current.version);
-      const decision: readonly DomainEvent[] | Refusal = intent.aggregate.decider.decide(intent.command, current.state);
-      if (isRefusal(decision)) {
-        refusal = decision;
-        break;
-      }
-      const state: unknown = fold(intent.aggregate.decider, current.state, decision);
-      decisions.push({ intent, key, events: decision, state, fromVersion: current.version });
-      working.set(key, { state, version: current.version + decision.length });
-    }
-    if (refusal) {
-      group.decisions.set(waiting, { decisions: [], refusal, reply: undefined });
-      return;
-    }
-    const reply = waiting.reply(decisions.map(({ state, events }) => ({ state, events })));
-    for (const [key, state] of working) group.states.set(key, state);
-    group.decisions.set(waiting, { decisions, refusal: null, reply });
-  }
-
-  async #commit(groups: Group[]): Promise<void> {
+  async #commit(groups: CommitGroup[]): Promise<void> {
     let verdicts: AppendVerdict[];
     try {
-      const values = this.#toAppend(groups);
+      const values = appendArguments(this.options.keys, groups);
       const { rows } = await inSpan(
         `${this.options.service} commit`,
         { kind: SpanKind.INTERNAL, attributes: { 'reef.groups': groups.length } },
@@ -477,7 +333,7 @@ export class EventStore {
       else for (const [key, state] of group.states) this.#remember(key, state);
       for (const waiting of group.waiting) {
         const earlier = handled.get(commandNo++);
-        if (earlier) this.#answerAgain(waiting, earlier);
+        if (earlier) waiting.settle(earlierAnswer(this.options.keys, waiting, earlier));
         else if (lost.has(groupNo)) {
           waiting.attempts++;
           this.#enqueue(this.#asKnown(waiting));
@@ -485,7 +341,9 @@ export class EventStore {
           const decided = group.decisions.get(waiting);
           if (decided?.decisions.some(({ events }) => events.length > 0)) wrote = true;
           waiting.settle(decided?.refusal ?? { ok: true, value: decided?.reply });
-          for (const decision of decided?.decisions ?? []) this.#snapshotIfDue(decision);
+          for (const decision of decided?.decisions ?? []) {
+            this.#reader.snapshotIfDue(decision).catch(this.options.onBug);
+          }
         }
       }
     }
@@ -497,157 +355,8 @@ export class EventStore {
     return { ...waiting, intents: waiting.intents.map(({ isNew: _isNew, ...intent }) => intent) };
   }
 
-  #remember(key: string, state: Cached): void {
+  #remember(key: string, state: StreamState): void {
     if (state.version > 0) this.#states.set(key, state);
-  }
-
-  #toAppend(groups: Group[]): unknown[] {
-    const tenants = new Set<string>();
-    const streams: object[] = [];
-    const commands: object[] = [];
-    const events: string[] = [];
-    const changes: object[] = [];
-    let commandNo = 0;
-    const at = new Date().toISOString();
-    for (const [g, group] of groups.entries()) {
-      const rowsOf = new Map<string, { decision: Decision; events: DomainEvent[] }>();
-      for (const waiting of group.waiting) {
-        const { options, commandId } = waiting;
-        const { context } = options;
-        const decided = group.decisions.get(waiting);
-        const writes = decided?.decisions.some((decision) => decision.events.length > 0) ?? false;
-        tenants.add(context.tenant);
-        commands.push({
-          g,
-          n: commandNo++,
-          t: context.tenant,
-          id: commandId,
-          f: this.#fingerprint(context),
-          r: writes ? this.#storedReply(waiting, decided?.reply) : null,
-          sealed: options.sealReply === true,
-          write: writes,
-        });
-        for (const decision of decided?.decisions ?? []) {
-          const { intent, key } = decision;
-          if (decision.events.length === 0) continue;
-          const written = rowsOf.get(key)?.events ?? [];
-          written.push(...decision.events);
-          rowsOf.set(key, { decision, events: written });
-          for (const [index, event] of decision.events.entries()) {
-            const contract = intent.aggregate.events[event.type];
-            if (!contract) throw new Error(`${intent.aggregate.name} declares no event ${event.type}`);
-            events.push(
-              JSON.stringify({
-                g,
-                t: intent.tenant,
-                s: intent.stream,
-                v: decision.fromVersion + index + 1,
-                id: newId(),
-                type: event.type,
-                sv: contract.schemaVersion,
-                d: encodeEvent(this.options.keys, contract, intent.tenant, intent.stream, event),
-                actor: `${context.principal.kind}:${context.principal.id}`,
-                command: commandId,
-                correlation: context.correlationId,
-                causation: context.causationId,
-                trace: waiting.traceparent,
-                at,
-              }),
-            );
-          }
-        }
-      }
-      for (const [key, expected] of group.baseVersions) {
-        const [tenant = '', stream = ''] = key.split(' ', 2);
-        tenants.add(tenant);
-        streams.push({ g, t: tenant, s: stream, expected, next: group.states.get(key)?.version ?? expected });
-      }
-      for (const { decision, events: written } of rowsOf.values()) {
-        const { aggregate, tenant, stream } = decision.intent;
-        changes.push(...this.#changes(g, aggregate, tenant, stream, decision.state, written));
-      }
-    }
-    return [
-      [...tenants],
-      JSON.stringify(streams),
-      JSON.stringify(commands),
-      `[${events.join(',')}]`,
-      JSON.stringify(changes, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)),
-    ];
-  }
-
-  #changes(
-    g: number,
-    aggregate: AnyAggregate,
-    tenant: string,
-    stream: string,
-    state: unknown,
-    events: DomainEvent[],
-  ): object[] {
-    return aggregate.projections.flatMap((projection) => {
-      const latest = new Map<string, object>();
-      for (const change of projection.rows({ tenant, stream, state, events })) {
-        const up = 'upsert' in change;
-        const row = up ? sealRow(this.options.keys, tenant, projection, change.upsert) : change.delete;
-        // PostgreSQL writes a row once a statement; of several changes to one row the last one counts.
-        latest.set(JSON.stringify(projection.key.map((column) => String(row[column]))), {
-          g,
-          target: projection.table,
-          up,
-          row: { tenant_id: tenant, ...row },
-        });
-      }
-      return [...latest.values()];
-    });
-  }
-
-  #storedReply(waiting: Waiting, reply: unknown): string | null {
-    if (reply === undefined) return null;
-    const text = JSON.stringify(reply, bigintsAsText);
-    return waiting.options.sealReply
-      ? this.options.keys.seal(waiting.options.context.tenant, `reply|${waiting.commandId}`, text)
-      : text;
-  }
-
-  /** An unkeyed hash of an input would let whoever reads the table guess at it: passwords are inputs. */
-  #fingerprint({ tenant, fingerprint }: TenantContext): string {
-    return fingerprint && this.options.keys.fingerprint(tenant, fingerprint);
-  }
-
-  #answerAgain(waiting: Waiting, earlier: AppendVerdict): void {
-    const { context } = waiting.options;
-    if (context.fingerprint && earlier.fingerprint && this.#fingerprint(context) !== earlier.fingerprint) {
-      waiting.settle(refuse<TransportRefusal>('command_id_reused', 'another command was sent under this id'));
-      return;
-    }
-    const text =
-      earlier.reply !== null && earlier.reply_sealed
-        ? this.options.keys.open(context.tenant, `reply|${waiting.commandId}`, earlier.reply)
-        : earlier.reply;
-    waiting.settle({ ok: true, value: text === null ? undefined : JSON.parse(text, textAsBigints) });
-  }
-
-  #snapshotIfDue({ intent, events, fromVersion, state }: Decision): void {
-    const every = intent.aggregate.snapshotEvery ?? 0;
-    const version = fromVersion + events.length;
-    if (every === 0 || Math.floor(version / every) === Math.floor(fromVersion / every)) return;
-    const sealed = this.options.keys.seal(
-      intent.tenant,
-      `snapshot|${intent.stream}`,
-      serialize(state).toString('base64'),
-    );
-    inTenants(this.options.pool, [intent.tenant], (client) =>
-      client.query(
-        `insert into es.snapshot as s (tenant_id, stream_id, version, shape, state) values ($1, $2, $3, $4, $5)
-         on conflict (tenant_id, stream_id) do update set version = excluded.version, shape = excluded.shape, state = excluded.state
-         where s.version < excluded.version or s.shape <> excluded.shape`,
-        [intent.tenant, intent.stream, version, intent.aggregate.snapshotShape ?? 1, sealed],
-      ),
-    ).catch(this.options.onBug); // A snapshot saves time; the events are the record.
-  }
-
-  #openSnapshot(tenant: string, stream: string, sealed: string): unknown {
-    return deserialize(Buffer.from(this.options.keys.open(tenant, `snapshot|${stream}`, sealed), 'base64'));
   }
 
   /** Nothing is known about what a broken commit did: the command ids tell when it is tried again. */
@@ -670,35 +379,6 @@ export class EventStore {
     }
   }
 }
-
-export interface StoredRow {
-  tenant_id: string;
-  stream_id: string;
-  version: number;
-  type: string;
-  schema_version: number;
-  data: Record<string, unknown>;
-}
-
-/** Decodes a row of `es.event`. */
-export function decodeStored(keys: TenantKeys, aggregate: AnyAggregate, row: StoredRow): DomainEvent {
-  const contract = aggregate.events[row.type];
-  if (!contract) throw new Error(`${aggregate.name} knows no event ${row.type}`);
-  return decodeEvent(keys, contract, {
-    tenant: row.tenant_id,
-    stream: row.stream_id,
-    version: row.version,
-    type: row.type,
-    schemaVersion: row.schema_version,
-    data: row.data,
-  });
-}
-
-// A stored answer keeps its bigints apart from its strings.
-const bigintsAsText = (_key: string, value: unknown) =>
-  typeof value === 'bigint' ? { $bigint: value.toString() } : value;
-const textAsBigints = (_key: string, value: unknown) =>
-  typeof value === 'object' && value !== null && '$bigint' in value ? BigInt(String(value.$bigint)) : value;
 
 /** Errors after which the server's connection, not the statement, was at fault. */
 function isConnectionFault(error: unknown): boolean {

@@ -1,7 +1,8 @@
 export { type Aggregate, aggregate, type AnyAggregate } from './aggregate.js';
 export { decodeCursor, encodeCursor } from './cursor.js';
 export { type Decider, type DomainEvent, fold, isRefusal, refuse, unreachable } from './decider.js';
-export { EventStore, type EventStoreOptions, type ExecuteOptions, type Intent, type Outcome } from './event-store.js';
+export { EventStore, type EventStoreOptions } from './event-store.js';
+export type { ExecuteOptions, Intent, Outcome } from './intent.js';
 export { inTenants } from './in-tenants.js';
 export { migrate, type NamedMigration } from './migrate.js';
 export type { Column, Projection, Row, RowChange } from './projection.js';

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import type { AnyAggregate } from './aggregate.js';
 import type { DomainEvent } from './decider.js';
-import { decodeStored, type StoredRow } from './event-store.js';
+import { decodeStored, type StoredRow } from './stored-event.js';
 import type { Projection, Row } from './projection.js';
 import { openColumn, sealRow } from './sealed-columns.js';
 import type { TenantKeys } from './tenant-keys.js';

@@ -44,8 +44,11 @@ export interface BatchConsumerOptions {
   readonly batchMax: number;
   /** How long a batch that is not full waits for more, ms. */
   readonly lingerMs: number;
-  /** Must commit its effect before it returns, and bear the same event twice. A throw makes the whole batch come again. */
-  readonly deliver: (events: FeedEvent[]) => Promise<void>;
+  /**
+   * Must commit its effect before it returns, and bear the same event twice. A throw makes the whole batch come again; what
+   * it returns comes again alone.
+   */
+  readonly deliver: (events: FeedEvent[]) => Promise<readonly FeedEvent[]>;
   readonly onBug: (error: unknown) => void;
 }
 
@@ -56,7 +59,6 @@ export interface BatchConsumerOptions {
 export async function consumeBatches(nats: NatsConnection, options: BatchConsumerOptions): Promise<EventConsumer> {
   const stopping = new AbortController();
   let messages: ConsumerMessages | null = null;
-  let failures = 0;
 
   const open = async () => {
     const { manager } = await ensureFeed(nats);
@@ -74,14 +76,17 @@ export async function consumeBatches(nats: NatsConnection, options: BatchConsume
   };
 
   const work = async (batch: JsMsg[]) => {
-    try {
-      await options.deliver(batch.map((message) => message.json<FeedEvent>()));
-      for (const message of batch) message.ack();
-      failures = 0;
-    } catch (error) {
-      options.onBug(error);
-      const waitMs = Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MOST_MS);
-      for (const message of batch) message.nak(waitMs);
+    const events = batch.map((message) => message.json<FeedEvent>());
+    const again = new Set(
+      await options.deliver(events).catch((error: unknown) => {
+        options.onBug(error);
+        return events;
+      }),
+    );
+    for (const [index, message] of batch.entries()) {
+      const event = events[index];
+      if (!event || !again.has(event)) message.ack();
+      else message.nak(Math.min(RETRY_FIRST_MS * 2 ** Math.min(message.info.deliveryCount, 16), RETRY_MOST_MS));
     }
   };
 
@@ -147,15 +152,22 @@ export async function consumeEvents(nats: NatsConnection, options: ReactionOptio
     lingerMs: 0,
     onBug: (error) => options.onBug(error, ''),
     deliver: async (events) => {
+      const again: FeedEvent[] = [];
       for (const event of events) {
         const contract = contracts.get(`${event.service}.${event.type}`);
         if (!contract) continue;
         const attributes = { 'messaging.system': 'nats', 'reef.tenant': event.tenant };
         const parent = traceFrom(event.traceparent);
-        await inSpan(`${options.durable} ${event.type}`, { kind: SpanKind.CONSUMER, parent, attributes }, async () =>
-          options.deliver(delivered(contract, event), contextOf(event, options.durable)),
-        );
+        try {
+          await inSpan(`${options.durable} ${event.type}`, { kind: SpanKind.CONSUMER, parent, attributes }, () =>
+            options.deliver(delivered(contract, event), contextOf(event, options.durable)),
+          );
+        } catch (error) {
+          options.onBug(error, event.tenant); // One event that cannot be handled must not hold up the others.
+          again.push(event);
+        }
       }
+      return again;
     },
   });
 }

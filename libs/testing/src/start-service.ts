@@ -7,7 +7,7 @@ import { dropDatabase, provisionDatabase } from '@reef/eventing/provision';
 import { connectNats, ContextSigner, ensureFeed, type FeedEvent, newId, Requests } from '@reef/messaging';
 import { type RunningService, type ServiceDefinition, startService as start } from '@reef/service';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -190,6 +190,7 @@ export async function startService(
       await owner.end();
       await dropDatabase(adminUrl, database);
       await releaseNats();
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }

@@ -44,14 +44,17 @@ export class FeedFollower implements OnApplicationBootstrap, BeforeApplicationSh
     await this.#consumer?.stop();
   }
 
-  async #deliver(events: readonly FeedEvent[]): Promise<void> {
+  /** @returns the events that must come again. */
+  async #deliver(events: readonly FeedEvent[]): Promise<readonly FeedEvent[]> {
     try {
       await this.#fold(events);
+      return [];
     } catch (error) {
       if (events.length === 1 || !isAboutData(error)) throw error;
+      this.logger.error({ err: error }, 'an event could not be folded and will come again, by itself');
       // One event that the database refuses must not hold up the others; it comes again until it can be written.
       const outcomes = await Promise.allSettled(events.map((event) => this.#fold([event])));
-      if (outcomes.some(({ status }) => status === 'rejected')) throw error;
+      return events.filter((_event, index) => outcomes[index]?.status === 'rejected');
     }
   }
 
