@@ -10,6 +10,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { metrics } from '@opentelemetry/api';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats, ContextSigner, Requests } from '@reef/messaging';
 import { NATS } from '@reef/service';
 import type { FastifyInstance } from 'fastify';
@@ -21,6 +22,7 @@ import { mount } from './http/mount.js';
 import { routes } from './routes.js';
 import { LiveTurns } from './v1/live-turns.js';
 
+const CLOSE_MS = 2_000;
 const METRICS = Symbol('METRICS');
 
 /** Starts what listens, mounts the routes, and takes both down in the order that loses nothing. */
@@ -56,7 +58,11 @@ class EdgeLifecycle implements OnModuleInit, BeforeApplicationShutdown, OnApplic
   async onApplicationShutdown(): Promise<void> {
     this.authenticator.stop();
     // A cancellation may be on its way out; where NATS is gone, there is nobody to tell.
-    await this.nats.drain().catch(() => this.nats.close());
+    const close = this.nats
+      .flush()
+      .then(() => this.nats.close())
+      .catch(() => undefined);
+    await Promise.race([close, sleep(CLOSE_MS, undefined, { ref: false })]);
   }
 }
 

@@ -32,6 +32,7 @@ export async function runningEdge(): Promise<TestEdge> {
   const services = await FixtureServices.connect(url, jwks);
   services.credentials({
     'ada-key': { kind: 'key', id: 'adakey0000000000', tenants: [{ tenant: 'acme', role: 'admin' }] },
+    'amy-key': { kind: 'key', id: 'amykey0000000000', tenants: [{ tenant: 'acme', role: 'admin' }] },
     'eve-key': { kind: 'key', id: 'evekey0000000000', tenants: [{ tenant: 'acme', role: 'viewer' }] },
     'bob-key': { kind: 'key', id: 'bobkey0000000000', tenants: [{ tenant: 'bolt', role: 'admin' }] },
     'late-key': { kind: 'key', id: 'latekey000000000', tenants: [{ tenant: 'late', role: 'admin', suspended: true }] },

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import {
   agentId,
@@ -208,7 +207,9 @@ async function upload(
     return taken.ok ? null : taken;
   };
 
-  for await (const chunk of call.request.raw as IncomingMessage & AsyncIterable<Buffer>) {
+  // Leaving the loop early must not destroy the connection: the refusal goes over it.
+  const body = call.request.raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  for await (const chunk of body) {
     collected.push(chunk);
     collectedBytes += chunk.length;
     if (sentBytes + collectedBytes > bytesMax) return tooLarge(call, bytesMax);
@@ -231,8 +232,12 @@ async function upload(
 const tooLarge = (call: Call, bytesMax: number) =>
   abandon(call, refused('too_large', `at most ${bytesMax} bytes`, { bytesMax }));
 
-/** The rest of the body is not worth reading: answer and close. */
+/**
+ * The rest of the body is read and forgotten: a client that is still sending would see a broken connection instead of the answer.
+ * It has the time of a request to end.
+ */
 function abandon(call: Call, refusal: Refusal): Refusal {
-  call.reply.header('connection', 'close');
+  const { raw } = call.request;
+  call.reply.raw.once('finish', () => raw.resume()); // Not before the loop over it has let go.
   return refusal;
 }

@@ -20,6 +20,14 @@ type RefusalsOf<Message> = Message extends { refusals: readonly (infer Code)[] }
     ? never
     : Code
   : never;
+/** Why an engine gave a turn up; they arrive in a turn's last frame. */
+type TurnFailure =
+  | 'interrupted'
+  | 'provider_error'
+  | 'provider_nonsense'
+  | 'provider_rate_limited'
+  | 'provider_stream_broken'
+  | 'too_many_model_calls';
 type ServiceRefusal = Extract<RefusalsOf<RequestsOf<Contracts>>, string>;
 
 /** What the edge itself refuses. */
@@ -37,12 +45,11 @@ type EdgeRefusal =
   | 'unsupported_parameter'
   | 'invalid_parameter'
   | 'tenant_ambiguous'
-  | 'rate_limited'
   | 'turn_cancelled'
   | 'turn_failed'
   | 'stream_broken';
 
-export type Code = ServiceRefusal | TransportRefusal | EdgeRefusal;
+export type Code = ServiceRefusal | TurnFailure | TransportRefusal | EdgeRefusal;
 
 /** One line for every "no" that the contracts list: a new refusal code does not compile until it has its status here. */
 const STATUS = {
@@ -105,6 +112,13 @@ const STATUS = {
   too_many_memories: 409,
   memory_not_found: 404,
 
+  interrupted: 502,
+  provider_error: 502,
+  provider_nonsense: 502,
+  provider_rate_limited: 429,
+  provider_stream_broken: 502,
+  too_many_model_calls: 502,
+
   not_found: 404,
   tenant_suspended: 403,
   cross_site: 403,
@@ -118,7 +132,6 @@ const STATUS = {
   unsupported_parameter: 400,
   invalid_parameter: 400,
   tenant_ambiguous: 400,
-  rate_limited: 429,
   turn_cancelled: 409,
   turn_failed: 502,
   stream_broken: 502,
