@@ -1,13 +1,15 @@
-import { budgets, dispatch, type Event } from '@reef/contracts';
+import { type attribution as attributionSchema, budgets, dispatch, type Event } from '@reef/contracts';
 import { type FeedEvent, newId } from '@reef/messaging';
 import type { TestService } from '@reef/testing';
 import type { z } from 'zod';
+
+type Attribution = z.input<typeof attributionSchema>;
 
 /** A turn as dispatch and budgets tell it, event by event; the caller chooses what to tell, when and how often. */
 export function turn(who: { agent?: string; user?: string | null; model?: string; at?: string } = {}) {
   const { agent = 'main', user = 'ada', model = 'openai/gpt-5', at = '2026-11-22T10:00:00.000Z' } = who;
   const turnId = newId();
-  const attribution = { turnId, agent, user, session: `s-${turnId}`, keyId: null, model, source: 'chat' };
+  const attribution: Attribution = { turnId, agent, user, session: `s-${turnId}`, keyId: null, model, source: 'chat' };
   const { events } = dispatch;
   return {
     turnId,
@@ -29,7 +31,7 @@ export function turn(who: { agent?: string; user?: string | null; model?: string
   };
 }
 
-function call(attribution: object, at: string) {
+function call(attribution: Attribution, at: string) {
   const { events } = budgets;
   const base = { reservationId: newId(), attribution, heldPico: '900', reservedAt: at };
   const usage = { inputTokens: 100, cacheReadTokens: 20, cacheWriteTokens: 3, outputTokens: 50, reasoningTokens: 7 };
