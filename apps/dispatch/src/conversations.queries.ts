@@ -1,5 +1,5 @@
 import { Controller } from '@nestjs/common';
-import { dispatch, type InputOf, type OutputOf, type ResultOf, type TenantContext } from '@reef/contracts';
+import { dispatch, type InputOf, type OutputOf, type ResultOf, type TenantContext, uuid } from '@reef/contracts';
 import { decodeCursor, encodeCursor, EventStore, Views } from '@reef/eventing';
 import { refuse } from '@reef/eventing/pure';
 import { Query } from '@reef/messaging';
@@ -82,7 +82,7 @@ export class ConversationQueries {
   @Query(transcript)
   async transcript(input: InputOf<typeof transcript>, { tenant }: TenantContext): Promise<ResultOf<typeof transcript>> {
     const before = input.cursor === undefined ? null : timeCursor(input.cursor);
-    if (input.cursor !== undefined && !before) return badCursor();
+    if (input.cursor !== undefined && !uuid.safeParse(before?.id).success) return badCursor();
     const views = this.views.of(tenant);
     const session = await views.findOne(SessionRow, { tenantId: tenant, session: input.session });
     if (!session) return refuse('session_not_found', 'there is no such session');

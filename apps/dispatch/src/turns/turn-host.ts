@@ -68,21 +68,20 @@ export class NativeTurnHost implements TurnHost {
     const open = this.#open.get(call.callId);
     if (!open) return Promise.resolve();
     this.#open.delete(call.callId);
-    const reservation = { reservationId: call.callId, window: open.window };
-    const options = { commandId: `settle:${call.callId}`, timeoutMs: SETTLE_TIMEOUT_MS };
     this.#settling.push(
       call.usage === NOTHING_USED
-        ? this.requests.send(budgets.commands.release, this.onBehalfOf(), reservation, options)
+        ? this.#release(call.callId, open.window)
         : this.requests.send(
             budgets.commands.settle,
             this.onBehalfOf(),
             {
-              ...reservation,
+              reservationId: call.callId,
+              window: open.window,
               outcome: call.outcome,
               usage: call.usage ?? null,
               outputTokensSeen: call.outputTokensSeen,
             },
-            options,
+            settling(call.callId),
           ),
     );
     this.calls.push({
@@ -98,9 +97,13 @@ export class NativeTurnHost implements TurnHost {
     return Promise.resolve();
   }
 
-  /** Frees a reservation whose call is not going to be made. */
+  /** Frees the turn's first reservation before any call was made: as if nothing had been asked. */
   async giveBack(callId: string): Promise<void> {
-    await this.settle({ callId, outcome: 'cancelled', usage: NOTHING_USED, outputTokensSeen: 0 });
+    const open = this.#open.get(callId);
+    if (!open) return;
+    this.#open.delete(callId);
+    this.#reservations = 0;
+    this.#settling.push(this.#release(callId, open.window));
     await this.settled();
   }
 
@@ -139,6 +142,11 @@ export class NativeTurnHost implements TurnHost {
       case 'tool_result':
         return this.live.tool(event.name, event.isError ? 'failed' : 'done');
     }
+  }
+
+  #release(reservationId: string, window: string): Promise<unknown> {
+    const freed = { reservationId, window };
+    return this.requests.send(budgets.commands.release, this.onBehalfOf(), freed, settling(reservationId));
   }
 
   async #run({ toolCallId, name, argumentsJson }: { toolCallId: string; name: string; argumentsJson: string }) {
@@ -192,6 +200,7 @@ export class NativeTurnHost implements TurnHost {
 /** A name as a model or a provider gives it is untrusted text; only a plain one is written down. */
 const nameOf = (name: string) => (/^[\w.:-]{1,64}$/.test(name) ? name : 'unreadable');
 
+const settling = (callId: string) => ({ commandId: `settle:${callId}`, timeoutMs: SETTLE_TIMEOUT_MS });
 const failed = (content: string) => ({ content, isError: true });
 
 /** A model's arguments are untrusted text: whatever they are, the tool answers and nothing throws. */

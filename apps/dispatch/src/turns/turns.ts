@@ -52,6 +52,21 @@ interface RunningTurn {
   readonly done: Promise<void>;
 }
 
+interface ToRun {
+  readonly turnId: string;
+  readonly tenant: string;
+  readonly session: string;
+  readonly live: LiveStream;
+  readonly abort: AbortController;
+  readonly host: NativeTurnHost;
+  readonly deadlineMs: number;
+  readonly prepared: Promise<{ turn: TurnInput | null }>;
+  /** Whether it runs at once; else it waits for its session. */
+  readonly starts: boolean;
+  /** Whether its session has a memory. */
+  readonly remembers: boolean;
+}
+
 /** Accepts turns and runs them to their end; what was accepted ends in the session's log, whatever happens. */
 @Injectable()
 export class Turns implements BeforeApplicationShutdown {
@@ -81,7 +96,8 @@ export class Turns implements BeforeApplicationShutdown {
     const { tenant } = context;
     if (this.#stopping) return refuse('unavailable', 'this process is stopping');
     if (!this.#slots.hasRoom(tenant)) return refuse('overloaded', 'too many turns are waiting');
-    const agent = (await this.store.load(agentAggregate, tenant, agentStream(input.agent), { mayBeStale: true })).state;
+    // Not from memory: another instance may have changed the agent.
+    const agent = (await this.store.load(agentAggregate, tenant, agentStream(input.agent))).state;
     if (agent.status !== 'active') return refuse('agent_not_found', 'there is no such agent');
     const session = sessionKeyOf(input.agent, input.session, input.turnId);
     if (!session.ok) return session;
@@ -90,7 +106,7 @@ export class Turns implements BeforeApplicationShutdown {
     const history = isNew ? input.history : await this.#historyOf(tenant, session.key);
     const attempt = newId();
     const turn = this.#prepare(input, context, agent, session.key, history);
-    const result = await this.store.execute(sessionAggregate, {
+    const requested = this.store.execute(sessionAggregate, {
       tenant,
       stream: sessionStream(session.key),
       isNew,
@@ -101,6 +117,10 @@ export class Turns implements BeforeApplicationShutdown {
         starts: state.turns.get(input.turnId)?.status === 'running',
         accepted: { turnId: input.turnId, agent: agent.agent, session: session.key, model: agent.model },
       }),
+    });
+    const result = await requested.catch((error: unknown) => {
+      turn.drop();
+      throw error;
     });
     // A retry is answered with the first attempt's reply; the turn is, or was, that attempt's.
     const isOurs = result.ok && result.value.attempt === attempt;
@@ -172,7 +192,7 @@ export class Turns implements BeforeApplicationShutdown {
           deadlineMs,
           prepared,
           starts,
-          history,
+          remembers: input.session !== null,
         })
           .catch((error: unknown) => this.logger.error({ err: error, turn: turnId }, 'a turn could not be ended'))
           .finally(() => {
@@ -249,33 +269,20 @@ export class Turns implements BeforeApplicationShutdown {
     return { turn };
   }
 
-  async #run(turn: {
-    turnId: string;
-    tenant: string;
-    session: string;
-    live: LiveStream;
-    abort: AbortController;
-    host: NativeTurnHost;
-    deadlineMs: number;
-    prepared: Promise<{ turn: TurnInput | null }>;
-    starts: boolean;
-    history: ChatMessage[];
-  }): Promise<void> {
+  async #run(turn: ToRun): Promise<void> {
     const { host, live } = turn;
     const timer = setTimeout(() => turn.abort.abort('deadline_exceeded'), turn.deadlineMs - Date.now());
     let outcome: TurnOutcome;
     try {
       const { turn: input } = await turn.prepared;
       if (!input) outcome = failure('workspace_unavailable', 'the files of the agent could not be read');
-      else if (!turn.starts && !(await this.#awaitTurn(turn))) {
-        await this.#giveBackFirst(host, input);
-        outcome = turn.abort.signal.aborted
-          ? { status: 'cancelled', text: '', usage: undefined }
-          : failure('deadline_exceeded', 'the session stayed busy');
-      } else {
-        // Turns that ran while this one waited are part of the conversation by now.
-        const history = turn.starts ? input.history : await this.#historyOf(turn.tenant, turn.session);
-        outcome = await this.engine.run({ ...input, history }, host);
+      else {
+        // What was reserved is for the conversation as it was, and for now: it would hold money while the turn waits.
+        const ready = turn.starts ? input : await this.#withoutReservation(host, input);
+        const wait = turn.starts ? 'begun' : await this.#awaitTurn(turn);
+        if (wait === 'begun') outcome = await this.engine.run(await this.#upToDate(turn, ready), host);
+        else if (wait === 'late') outcome = failure('deadline_exceeded', 'the session stayed busy');
+        else outcome = { status: 'cancelled', text: '', usage: undefined };
       }
     } catch (error) {
       this.logger.error({ err: error, turn: turn.turnId }, 'a turn met a bug');
@@ -283,8 +290,11 @@ export class Turns implements BeforeApplicationShutdown {
     } finally {
       clearTimeout(timer);
     }
-    if (outcome.status === 'cancelled' && turn.abort.signal.reason === 'interrupted')
+    const { reason } = turn.abort.signal;
+    if (outcome.status === 'cancelled' && reason === 'interrupted')
       outcome = failure('interrupted', 'the process that ran the turn ended');
+    if (outcome.status === 'cancelled' && reason === 'deadline_exceeded')
+      outcome = failure('deadline_exceeded', 'the turn took longer than it may');
     await this.#end(turn, outcome);
     const usage = outcome.usage ?? null;
     live.end({
@@ -296,7 +306,7 @@ export class Turns implements BeforeApplicationShutdown {
     this.#wake(turn.tenant, turn.session);
   }
 
-  /** Waits until this turn is first in its session. False when it is over before that. */
+  /** Waits until this turn is first in its session, unless it is over, or its time is, before that. */
   async #awaitTurn({
     turnId,
     tenant,
@@ -309,7 +319,7 @@ export class Turns implements BeforeApplicationShutdown {
     session: string;
     abort: AbortController;
     deadlineMs: number;
-  }): Promise<boolean> {
+  }): Promise<'begun' | 'over' | 'late'> {
     while (!abort.signal.aborted && Date.now() < deadlineMs) {
       const begun = await this.store.execute(sessionAggregate, {
         tenant,
@@ -317,16 +327,31 @@ export class Turns implements BeforeApplicationShutdown {
         command: { type: 'beginTurn', data: { turnId, worker: this.worker, startedAt: new Date().toISOString() } },
         context: serviceContext(tenant, 'dispatch'),
       });
-      if (begun.ok) return true;
-      if (begun.code === 'turn_not_found') return false;
+      if (begun.ok) return 'begun';
+      if (begun.code === 'turn_not_found') return 'over';
       await this.#sessionChange(tenant, session);
     }
-    return false;
+    return abort.signal.aborted ? 'over' : 'late';
   }
 
-  async #giveBackFirst(host: NativeTurnHost, { firstReservation }: TurnInput): Promise<void> {
+  /**
+   * The conversation as the commit that let this turn begin found it: turns that this one waited for, or that another instance
+   * ran, are part of it by now.
+   */
+  async #upToDate({ tenant, session, host, remembers }: ToRun, input: TurnInput): Promise<TurnInput> {
+    if (!remembers) return input;
+    const history = await this.#historyOf(tenant, session);
+    const isKnown =
+      history.length === input.history.length &&
+      history.every(({ content }, index) => content === input.history[index]?.content);
+    return isKnown ? input : { ...(await this.#withoutReservation(host, input)), history };
+  }
+
+  /** Gives back what the turn reserved at its request; its engine reserves anew. */
+  async #withoutReservation(host: NativeTurnHost, { firstReservation, ...input }: TurnInput): Promise<TurnInput> {
     const answer = await firstReservation?.answer;
     if (firstReservation && answer?.ok) await host.giveBack(firstReservation.callId);
+    return input;
   }
 
   /** The turn's end and its calls' settlements, side by side; both are durable when this returns. */
