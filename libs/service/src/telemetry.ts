@@ -19,6 +19,7 @@ export async function startTelemetry(service: string): Promise<Telemetry> {
   const exporter = new PrometheusExporter({ preventServerStart: true });
   const provider = new MeterProvider({ resource: resourceOf(service), readers: [exporter] });
   metrics.setGlobalMeterProvider(provider);
+  observeProcess();
   const serializer = new PrometheusSerializer();
   const traces = await startTraces(service);
   return {
@@ -31,6 +32,20 @@ export async function startTelemetry(service: string): Promise<Telemetry> {
       await provider.shutdown();
     },
   };
+}
+
+/** Under the names that Prometheus' own client libraries use. */
+function observeProcess(): void {
+  const meter = metrics.getMeter('process');
+  meter
+    .createObservableGauge('process_resident_memory_bytes', { description: 'Resident memory of the process' })
+    .addCallback((result) => result.observe(process.memoryUsage.rss()));
+  meter
+    .createObservableCounter('process_cpu_seconds', { description: 'CPU time of the process, user and system' })
+    .addCallback((result) => {
+      const { user, system } = process.cpuUsage();
+      result.observe((user + system) / 1e6);
+    });
 }
 
 async function startTraces(service: string): Promise<{ shutdown(): Promise<void> } | null> {
