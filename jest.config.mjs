@@ -27,6 +27,7 @@ const shared = {
     '^@reef/(contracts|messaging|eventing|service|embedded|testing)$': '<rootDir>/libs/$1/src/index.ts',
     '^@reef/eventing/provision$': '<rootDir>/libs/eventing/src/provision.ts',
     '^@reef/contracts/(declare|values)$': '<rootDir>/libs/contracts/src/$1.ts',
+    '^@reef/service/process$': '<rootDir>/libs/service/src/process.ts',
     '^@reef/eventing/pure$': '<rootDir>/libs/eventing/src/pure.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

@@ -12,7 +12,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { metrics } from '@opentelemetry/api';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats, ContextSigner, Requests } from '@reef/messaging';
-import { NATS } from '@reef/service';
+import { NATS } from '@reef/service/process';
 import type { FastifyInstance } from 'fastify';
 import { Authenticator } from './auth/authenticator.js';
 import { Contexts } from './auth/contexts.js';

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createLogger } from '@reef/service';
+import { createLogger } from '@reef/service/process';
 import { startEdge } from './start-edge.js';
 
 const STOP_TIMEOUT_MS = 20_000;

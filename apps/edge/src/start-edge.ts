@@ -1,6 +1,6 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { createLogger, environment, nestLogger, startTelemetry } from '@reef/service';
+import { createLogger, environment, nestLogger, startTelemetry } from '@reef/service/process';
 import { EdgeModule } from './edge.module.js';
 import { edgeEnvironment } from './environment.js';
 import { EdgeAdapter } from './http/server.js';

@@ -2,7 +2,8 @@ export { environment, type ServiceEnvironment, serviceEnvironment } from './envi
 export { createLogger, describeError, nestLogger } from './logger.js';
 export { checkAll, type Readiness, startOpsServer } from './ops-server.js';
 export { Periodic } from './periodic.js';
-export { closeNats, ReefModule, type ServiceDefinition } from './reef-module.js';
+export { closeNats } from './close-nats.js';
+export { ReefModule, type ServiceDefinition } from './reef-module.js';
 export { type RunningService, runService, startService } from './run-service.js';
 export { serviceContext } from './service-context.js';
 export { startTelemetry, type Telemetry } from './telemetry.js';

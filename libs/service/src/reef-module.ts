@@ -15,6 +15,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { metrics } from '@opentelemetry/api';
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { closeNats } from './close-nats.js';
 import { environment, type ServiceEnvironment, serviceEnvironment } from './environment.js';
 import { createLogger } from './logger.js';
 import { Periodic } from './periodic.js';
@@ -33,7 +34,6 @@ export interface ServiceDefinition {
 
 const SETTINGS = Symbol('SETTINGS');
 const WRITER = Symbol('WRITER');
-const DRAIN_TIMEOUT_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const COMMANDS_KEPT_HOURS = 24;
 const PRUNE_EVERY_MS = 60_000;
@@ -51,14 +51,6 @@ function pool(connectionString: string, max: number, logger: Logger, name: strin
   // A server that goes away ends idle connections; the next query opens one.
   made.on('error', (error) => logger.warn({ err: error }, 'a database connection was lost'));
   return made;
-}
-
-/** Sends what is buffered and closes; a server that is away is not waited for. */
-export async function closeNats(nats: NatsConnection): Promise<void> {
-  if (nats.isClosed()) return;
-  const drained = nats.drain().then(() => true);
-  const gaveUp = new Promise<false>((resolve) => setTimeout(() => resolve(false), DRAIN_TIMEOUT_MS).unref());
-  if (!(await Promise.race([drained, gaveUp]).catch(() => false))) await nats.close().catch(() => undefined);
 }
 
 /** Ends a service in order: what was accepted is committed and published before connections close. */

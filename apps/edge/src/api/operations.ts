@@ -1,5 +1,5 @@
 import { budgets, dispatch, identity, type InputOf, memory, type Request, telemetry, workspace } from '@reef/contracts';
-import { checkAll, type Readiness } from '@reef/service';
+import { checkAll, type Readiness } from '@reef/service/process';
 import { z } from 'zod';
 import { THE_EDGE } from '../auth/contexts.js';
 import type { Edge } from '../edge.js';
