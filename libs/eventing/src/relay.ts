@@ -7,6 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const BATCH_MAX = 500;
 /** How long a relay that hears of no commit waits before it looks, ms: the commits of other instances are not announced. */
 const POLL_MS = 50;
+/** The same once nothing was found; what an idle service costs. */
+const IDLE_POLL_MS = 100;
+const COALESCE_MS = 4;
+/** How often the position is written down: a crash publishes again what came since, and consumers drop it. */
+const SAVE_EVERY_MS = 250;
 const CONFIRM_EVERY_MS = 2_000;
 const RETRY_AFTER_FAULT_MS = 250;
 const NOT_LEADER_WAIT_MS = 1_000;
@@ -117,6 +122,16 @@ export class Relay {
     let position = await this.#startAt(client, createdAt);
     const js = jetstream(this.options.nats, { checkAPI: false });
     const confirmer = new Confirmer(manager);
+    let saved = position;
+    let savedAtMs = Date.now();
+    const save = async () => {
+      await client.query('update es.relay set epoch = $1, xid = $2::xid8, position = $3', [
+        position.epoch,
+        position.xid,
+        position.position,
+      ]);
+      [saved, savedAtMs] = [position, Date.now()];
+    };
     while (!this.#stopping) {
       this.#nudged = false;
       const rows = await this.#next(client, position);
@@ -126,12 +141,8 @@ export class Relay {
         position = { epoch: last.epoch, xid: last.xid, position: last.position };
         this.#publishedLagMs = Date.now() - last.occurred_at.getTime();
         confirmer.published(seq, position);
-        await client.query('update es.relay set epoch = $1, xid = $2::xid8, position = $3', [
-          last.epoch,
-          last.xid,
-          last.position,
-        ]);
       }
+      if (saved !== position && Date.now() - savedAtMs >= SAVE_EVERY_MS) await save();
       const confirmed = await confirmer.confirmed();
       if (confirmed) {
         await client.query(
@@ -139,8 +150,12 @@ export class Relay {
           [confirmed.epoch, confirmed.xid, confirmed.position],
         );
       }
-      if (rows.length < BATCH_MAX && !this.#nudged) await this.#pause(POLL_MS);
+      if (rows.length === BATCH_MAX) continue;
+      // Commits come faster than a look costs; those of a few milliseconds are published together.
+      await sleep(COALESCE_MS);
+      if (!this.#nudged) await this.#pause(rows.length > 0 || saved !== position ? POLL_MS : IDLE_POLL_MS);
     }
+    if (saved !== position) await save();
   }
 
   /** A dump and restore starts transaction ids anew: then a new epoch begins, and order holds. */
