@@ -11,6 +11,8 @@ import {
   workspace,
   workspaceChanged,
 } from '@reef/contracts';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '@reef/messaging';
 import { startService as startInstance } from '@reef/service';
 import { eventually, type Speaker, startService, type TestService } from '@reef/testing';
@@ -18,7 +20,7 @@ import { definition, DispatchModule } from '../src/dispatch.module.js';
 import { OPEN_TURNS_MAX } from '../src/domain/session.js';
 import { type Heard, Listener } from './listener.js';
 import { memoryOf, Neighbours } from './neighbours.js';
-import { type Simulator, startSimulator } from './simulator.js';
+import { type Simulator, startApp, startSimulator } from './processes.js';
 
 const { commands, queries, events } = dispatch;
 const { reserve, settle, release } = budgets.commands;
@@ -348,6 +350,42 @@ describe('a turn that fails', () => {
   }, 30_000);
 });
 
+describe('a database that fails', () => {
+  /** From now on no event of this type is written for this tenant. */
+  async function refuseEvents(tenant: string, type: string) {
+    const name = `fault_${type}_${tenant.replaceAll('-', '_')}`;
+    await service.owner.query(`
+      create function es.${name}() returns trigger language plpgsql as $$ begin raise 'the disk is full'; end $$;
+      create trigger ${name} before insert on es.event for each row
+        when (new.tenant_id = '${tenant}' and new.type = '${type}') execute function es.${name}()`);
+    return () => service.owner.query(`drop trigger ${name} on es.event; drop function es.${name}()`);
+  }
+
+  test('at the request of a turn leaves neither a reservation nor a voice behind', async () => {
+    const tenant = await opened();
+    const repair = await refuseEvents(tenant, 'TurnRequested');
+    const input = turnOf('Hello');
+    expect(await service.send(commands.startTurn, tenant, input)).toMatchObject({ ok: false, code: 'internal' });
+    await eventually(
+      async () => neighbours.asked(release, tenant),
+      ({ length }) => length === 1,
+    );
+    expect(edge.framesOf(input.turnId)).toEqual([]);
+    await repair();
+    expect((await say(tenant, 'Hello')).end.status).toBe('completed');
+    expect(neighbours.unbalanced(tenant)).toEqual([]);
+  });
+
+  test('at the end of a turn is told to whoever listens, and the books are right', async () => {
+    const tenant = await opened();
+    const repair = await refuseEvents(tenant, 'TurnCompleted');
+    const { end } = await say(tenant, 'Hello');
+    expect(end).toMatchObject({ status: 'failed', failure: { code: 'internal' } });
+    expect(neighbours.asked(settle, tenant)).toHaveLength(1);
+    await repair();
+  });
+});
+
 describe('a session', () => {
   test('knows what was said in it, and a stateless request knows only what it brings along', async () => {
     const tenant = await opened();
@@ -555,6 +593,7 @@ describe('an agent', () => {
   test('can be seen as it was', async () => {
     const tenant = await opened();
     const at = new Date().toISOString();
+    await sleep(5); // Both ends are included, to the millisecond.
     await must(commands.updateAgent, tenant, { agent: 'main', instructions: 'Rhyme.' });
     await must(commands.archiveAgent, tenant, { agent: 'scripted' });
     expect((await must(queries.asOf, tenant, { at })).agents).toMatchObject([
@@ -673,6 +712,37 @@ describe('two instances', () => {
     } finally {
       await other.close();
     }
+  }, 60_000);
+});
+
+describe('a process that is killed', () => {
+  test('is noticed by another, which ends its turns as interrupted and lets their sessions go on', async () => {
+    const tenant = await opened();
+    const { process: other } = await startApp('dispatch', { ...process.env, LOG_LEVEL: 'info' });
+    const desk = { session: 'desk', agent: 'scripted' };
+    const workerOf = async (turnId: string) => {
+      const { rows } = await service.owner.query<{ worker: string }>(
+        'select worker from view.turns where tenant_id = $1 and turn_id = $2',
+        [tenant, turnId],
+      );
+      return rows[0]?.worker ?? '';
+    };
+    let running: StartTurn;
+    for (;;) {
+      running = await start(tenant, scriptOf({ tokens: 3_000, tokensPerSecond: 50 }), desk);
+      await edge.speaks(running.turnId);
+      if ((await workerOf(running.turnId)).includes(`-${other.pid}-`)) break;
+      await must(commands.cancelTurn, tenant, { turnId: running.turnId });
+      await edge.heard(running.turnId);
+    }
+    const exit = once(other, 'exit');
+    other.kill('SIGKILL');
+    await exit;
+    const waiting = await start(tenant, scriptOf({ text: 'at last' }), desk);
+    expect((await edge.heard(waiting.turnId)).text).toBe('at last');
+    expect(await viewOf(tenant, running.turnId)).toMatchObject({ status: 'failed', failure: { code: 'interrupted' } });
+    expect(neighbours.unbalanced(tenant)).toHaveLength(1); // Its reservation; budgets ends it when it hears of the failure.
+    await service.nextEvent(events.TurnFailed, tenant, ({ data }) => data['turnId'] === running.turnId);
   }, 60_000);
 });
 

@@ -194,7 +194,11 @@ export class Turns implements BeforeApplicationShutdown {
           starts,
           remembers: input.session !== null,
         })
-          .catch((error: unknown) => this.logger.error({ err: error, turn: turnId }, 'a turn could not be ended'))
+          .catch((error: unknown) => {
+            this.logger.error({ err: error, turn: turnId }, 'a turn could not be ended');
+            const broken = { code: 'internal', message: 'something went wrong on our side' };
+            live.end({ status: 'failed', finishReason: null, failure: broken, usage: null });
+          })
           .finally(() => {
             this.#slots.release();
             this.#running.delete(turnId);
