@@ -6,6 +6,7 @@ import { Commands, ModelCalls } from './parts/commands.js';
 import { closedLoop, openLoop } from './parts/load.js';
 import { atOnce, onOwnStack, type OwnStack, until } from './parts/own-stack.js';
 import { percentile } from './parts/percentile.js';
+import { cpuBetween, useOf } from './parts/processes.js';
 
 const tenantCount = 200;
 const tenants = Array.from({ length: tenantCount }, (_, index) => `bench-${index}`);
@@ -13,6 +14,7 @@ const hotTenant = 'bench-hot';
 const spread = { inFlight: 256, seconds: 7 };
 const hot = { inFlight: 256, seconds: 3 };
 const paced = { perSecond: 1_000, seconds: 6 };
+const pace = `${2 * paced.perSecond} events/s`;
 const catchUpLimitMs = 20_000;
 const unlimited = 10n ** 18n;
 
@@ -48,7 +50,9 @@ export const bench: Bench = {
         await closedLoop({ inFlight: 64, seconds: 2 }, pair);
 
         const before = await written();
+        const atRest = useOf(stack.processes);
         const pairs = await closedLoop(spread, pair);
+        const cpu = cpuBetween(atRest, useOf(stack.processes));
         const appended = (await written()) - before;
         const hotReserves = await closedLoop(hot, () => calls.reserve(hotTenant));
         const behind = performance.now();
@@ -58,6 +62,7 @@ export const bench: Bench = {
         }
         const behindMs = performance.now() - behind;
 
+        const since = new Date();
         const kept = await openLoop(paced, async (index) => {
           const { tenant, commandId } = await pair(index);
           probe.follow(tenant, commandId);
@@ -67,7 +72,7 @@ export const bench: Bench = {
         );
         await until(caughtUp, { everyMs: 100, limitMs: catchUpLimitMs });
         const { lagsMs } = probe;
-        say(`at ${2 * paced.perSecond} events/s: ${kept}`);
+        say(`${pace}: ${kept}`);
         say(`${lagsMs.length} events followed into telemetry's table, looked for every 2 ms`);
         return [
           figure(
@@ -76,10 +81,22 @@ export const bench: Bench = {
             '/s',
           ),
           figure('events a second from them', appended / pairs.seconds, '/s'),
+          ...cpuFigures(cpu, 2 * pairs.results.length),
           figure('reserves a second on one hot tenant', hotReserves.results.length / hotReserves.seconds, '/s'),
           figure('telemetry was done with all of it after', behindMs, 'ms'),
-          figure(`answer to telemetry at ${2 * paced.perSecond} events/s, p50`, percentile(lagsMs, 0.5), 'ms'),
-          figure(`answer to telemetry at ${2 * paced.perSecond} events/s, p99`, percentile(lagsMs, 0.99), 'ms'),
+          ...[0.5, 0.99].map((share) =>
+            figure(`answer to visible in telemetry, ${pace}, p${share * 100}`, percentile(lagsMs, share), 'ms'),
+          ),
+          figure(
+            '    the same by the stamps of all events, p50',
+            await probe.stampedLagMs('budgets', since, 0.5),
+            'ms',
+          ),
+          figure(
+            '    the same by the stamps of all events, p99',
+            await probe.stampedLagMs('budgets', since, 0.99),
+            'ms',
+          ),
           ...(await replayed(stack, 'budgets')),
           ...(await replayed(stack, 'telemetry')),
         ];
@@ -88,6 +105,14 @@ export const bench: Bench = {
       }
     }),
 };
+
+function cpuFigures(cpu: readonly [string, number][], commands: number): Figure[] {
+  const total = cpu.reduce((sum, [, ms]) => sum + ms, 0);
+  return [
+    figure('CPU of a command, all processes', total / commands, 'ms'),
+    ...cpu.filter(([, ms]) => ms / total >= 0.02).map(([name, ms]) => figure(`    ${name}`, ms / commands, 'ms')),
+  ];
+}
 
 /** Folds everything again and compares; a difference is an error. */
 async function replayed(stack: OwnStack, service: string): Promise<Figure[]> {

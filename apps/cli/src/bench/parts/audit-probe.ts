@@ -30,6 +30,16 @@ export class AuditProbe {
     return rows[0]?.count ?? 0;
   }
 
+  /** From an event's own time, before its commit, to telemetry's, before telemetry's commit, ms: all events of this service since then. */
+  async stampedLagMs(service: string, since: Date, share: number): Promise<number> {
+    const { rows } = await this.client.query<{ ms: number }>(
+      `select percentile_disc($3) within group (order by extract(epoch from recorded_at - occurred_at)::float * 1000) as ms
+       from view.audit where service = $1 and occurred_at > $2`,
+      [service, since, share],
+    );
+    return rows[0]?.ms ?? NaN;
+  }
+
   async close(): Promise<void> {
     await this.#looking;
     await this.client.end();
