@@ -9,6 +9,7 @@ export const REQUEST_TIMEOUT_MS = 10_000;
 /** A request without an answer is sent again after this long, ms: the instance that had it may be dead. */
 const RESEND_AFTER_MS = 2_500;
 const NOBODY_LISTENS_WAIT_MS = 50;
+const UNAVAILABLE_WAIT_MS = 100;
 
 export type OnBehalfOf = Pick<TenantContext, 'tenant' | 'token'> &
   Partial<Pick<TenantContext, 'correlationId' | 'deadlineMs'>>;
@@ -82,7 +83,10 @@ export class Requests {
           headers: header,
           timeout: Math.min(leftMs, RESEND_AFTER_MS),
         });
-        return this.#parse(message, reply.string());
+        const answer = this.#parse(message, reply.string());
+        // An instance that is stopping, or has lost its database for a moment, says so; the next one may not.
+        if (answer.ok || answer.code !== 'unavailable' || deadlineMs - Date.now() <= UNAVAILABLE_WAIT_MS) return answer;
+        await sleep(UNAVAILABLE_WAIT_MS);
       } catch (error) {
         const cause =
           error instanceof RequestError && error.isNoResponders()

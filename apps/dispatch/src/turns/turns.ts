@@ -36,6 +36,8 @@ const OUTPUT_TOKENS_DEFAULT = 4_096;
 const HISTORY_CHARACTERS_MAX = 60_000;
 /** How often a turn that waits for its session looks by itself: turns of other instances end unheard, ms. */
 const SESSION_POLL_MS = 200;
+const END_ATTEMPTS_MAX = 20;
+const END_RETRY_MS = 250;
 const SHUTDOWN_GRACE_MS = 8_000;
 /** A client waits for the books at most this long, ms; the settlement itself is sent again for longer. */
 const SETTLE_WAIT_MS = 5_000;
@@ -364,15 +366,21 @@ export class Turns implements BeforeApplicationShutdown {
     outcome: TurnOutcome,
   ): Promise<void> {
     const at = new Date().toISOString();
-    const [ended] = await Promise.all([
+    const end = () =>
       this.store.execute(sessionAggregate, {
         tenant,
         stream: sessionStream(session),
         command: { type: 'endTurn', data: { turnId, calls: host.calls, tools: host.tools, end: endOf(outcome, at) } },
         context: serviceContext(tenant, 'dispatch', `end:${turnId}`),
-      }),
-      Promise.race([host.settled(), sleep(SETTLE_WAIT_MS, undefined, { ref: false })]),
-    ]);
+      });
+    const settled = Promise.race([host.settled(), sleep(SETTLE_WAIT_MS, undefined, { ref: false })]);
+    let ended = await end();
+    // The store refuses an end only when it is overrun; a turn without an end would block its session.
+    for (let attempt = 2; !ended.ok && attempt <= END_ATTEMPTS_MAX; attempt++) {
+      await sleep(END_RETRY_MS);
+      ended = await end();
+    }
+    await settled;
     if (!ended.ok) this.logger.error({ code: ended.code, turn: turnId }, 'the end of a turn was refused');
   }
 
