@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import type { Pool } from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Aggregate } from './aggregate.js';
+import { isConnectionFault } from './connection-fault.js';
 import { appendArguments, type AppendVerdict, earlierAnswer } from './append.js';
 import { type CommitGroup, decideWithin, newGroup } from './commit-group.js';
 import { type DomainEvent, refuse } from './decider.js';
@@ -378,14 +379,4 @@ export class EventStore {
       }
     }
   }
-}
-
-/** Errors after which the server's connection, not the statement, was at fault. */
-function isConnectionFault(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = (error as { code?: string }).code ?? '';
-  return (
-    /^(08|57P|53300|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_)/.test(code) ||
-    /terminat|timeout|connection/i.test(error.message)
-  );
 }

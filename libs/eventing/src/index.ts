@@ -1,4 +1,5 @@
 export { type Aggregate, aggregate, type AnyAggregate } from './aggregate.js';
+export { isConnectionFault } from './connection-fault.js';
 export { decodeCursor, encodeCursor } from './cursor.js';
 export { type Decider, type DomainEvent, fold, isRefusal, refuse, unreachable } from './decider.js';
 export { EventStore, type EventStoreOptions } from './event-store.js';

@@ -26,7 +26,9 @@ export interface NatsServerOptions {
   readonly nats: NatsConnection;
   readonly service: string;
   readonly verifier: ContextVerifier;
-  /** Told about what a handler threw: a bug, not a refusal. */
+  /** Whether what a handler threw is a fault that ends by itself, such as a database that restarts: answered as `unavailable`. */
+  readonly isPassing?: (error: unknown) => boolean;
+  /** Told about what else a handler threw: a bug, not a refusal. */
   readonly onBug: (error: unknown, where: { subject: string; tenant: string }) => void;
 }
 
@@ -138,6 +140,8 @@ export class NatsServer extends Server implements CustomTransportStrategy {
         },
       );
     } catch (error) {
+      if (this.options.isPassing?.(error))
+        return respond(refusal('unavailable', `${message.service} is cut off from its database`));
       this.options.onBug(error, { subject: message.pattern, tenant });
       respond(refusal('internal', 'something went wrong on our side', { traceId: currentTraceId() }));
     } finally {

@@ -19,6 +19,7 @@ import { closeNats } from './close-nats.js';
 import { environment, type ServiceEnvironment, serviceEnvironment } from './environment.js';
 import { createLogger } from './logger.js';
 import { Periodic } from './periodic.js';
+import { ormPool, pool } from './pools.js';
 import { DATABASE, FEED_DATABASE, LOGGER, NATS } from './tokens.js';
 
 /** What a service is made of; its module lists what it does with it. */
@@ -34,24 +35,9 @@ export interface ServiceDefinition {
 
 const SETTINGS = Symbol('SETTINGS');
 const WRITER = Symbol('WRITER');
-const CONNECT_TIMEOUT_MS = 5_000;
 const COMMANDS_KEPT_HOURS = 24;
 const PRUNE_EVERY_MS = 60_000;
 const PRUNE_ROWS_MAX = 20_000;
-
-function pool(connectionString: string, max: number, logger: Logger, name: string): pg.Pool {
-  const made = new pg.Pool({
-    connectionString,
-    max,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    idleTimeoutMillis: 60_000,
-    keepAlive: true,
-    application_name: name,
-  });
-  // A server that goes away ends idle connections; the next query opens one.
-  made.on('error', (error) => logger.warn({ err: error }, 'a database connection was lost'));
-  return made;
-}
 
 /** Ends a service in order: what was accepted is committed and published before connections close. */
 @Injectable()
@@ -137,7 +123,7 @@ export class ReefModule {
               clientUrl: settings.DATABASE_URL,
               entities: [...definition.entities],
               discovery: { warnWhenNoEntities: false },
-              pool: { min: 0, max: 4, idleTimeoutMillis: 60_000 },
+              ...ormPool,
               timezone: 'UTC',
               logger: () => undefined,
             }),

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import type { INestMicroservice, Type } from '@nestjs/common';
 import type { AsyncMicroserviceOptions } from '@nestjs/microservices';
 import { NestFactory } from '@nestjs/core';
-import { migrate, replay, TenantKeys } from '@reef/eventing';
+import { isConnectionFault, migrate, replay, TenantKeys } from '@reef/eventing';
 import { ContextVerifier, NatsServer } from '@reef/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import pg from 'pg';
@@ -53,11 +53,22 @@ export async function startService(definition: ServiceDefinition, module: Type):
         nats,
         service: definition.name,
         verifier,
+        isPassing: (error) => {
+          const passing = isConnectionFault(error);
+          if (passing) logger.warn({ err: error }, 'the database was away for a request');
+          return passing;
+        },
         onBug: (error, where) => logger.error({ err: error, ...where }, 'a handler failed'),
       }),
     }),
     logger: nestLogger(createLogger(definition.name)),
     abortOnError: false,
+  });
+  // Nest's own filter would log an error and pass on an object that says nothing of it.
+  app.useGlobalFilters({
+    catch(error: unknown): never {
+      throw error;
+    },
   });
   await app.listen();
   const database = app.get<pg.Pool>(DATABASE);
