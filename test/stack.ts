@@ -40,6 +40,8 @@ export interface Tenant {
   readonly password: string;
   /** `/api/tenants/{tenant}` */
   readonly path: string;
+  /** For clients of another kind. */
+  url(path: string): string;
   /** Asks with the tenant's own key. */
   ask(method: string, path: string, more?: Ask): Promise<Answer>;
 }
@@ -115,6 +117,7 @@ function stackIn(home: string, port: number, dispose: () => Promise<void>): Stac
         email,
         password,
         path,
+        url: (where) => `${baseUrl}${where}`,
         ask: (method, where, more) => askHere(method, where, { key: apiKey, ...more }),
       };
     },
