@@ -50,9 +50,13 @@ export class BudgetsCommands {
     const { model } = input.attribution;
     const known = await this.priceList.priceOf(model);
     if (!known) {
-      return refuse('unpriced_model', `${model} has no price; an operator can publish one with budgets.publishPrices`, {
-        model,
-      });
+      return refuse(
+        'unpriced_model',
+        `${model} has no price; an operator can publish one with PUT /api/platform/prices`,
+        {
+          model,
+        },
+      );
     }
     const nowMs = Date.now();
     const command = { type: 'reserve', data: { ...input, ...known, nowMs } } as const;

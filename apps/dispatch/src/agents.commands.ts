@@ -8,6 +8,7 @@ import { type Agent, DEFAULT_AGENT } from './domain/agent.js';
 import type { Providers } from './engines/providers.js';
 import { newProfile } from './new-profile.js';
 import { PROVIDERS } from './tokens.js';
+import { KnownAgents } from './turns/known-agents.js';
 
 const { openTenant, createAgent, updateAgent, archiveAgent } = dispatch.commands;
 
@@ -15,6 +16,7 @@ const { openTenant, createAgent, updateAgent, archiveAgent } = dispatch.commands
 export class AgentCommands {
   constructor(
     private readonly store: EventStore,
+    private readonly agents: KnownAgents,
     @Inject(PROVIDERS) private readonly providers: Providers,
   ) {}
 
@@ -23,7 +25,7 @@ export class AgentCommands {
     return this.store.execute(agentAggregate, {
       tenant: context.tenant,
       stream: agentStream(DEFAULT_AGENT),
-      command: { type: 'open', data: newProfile(this.providers, { agent: DEFAULT_AGENT }) },
+      command: { type: 'open', data: newProfile({ agent: DEFAULT_AGENT }) },
       context,
       reply: () => ({ agent: DEFAULT_AGENT }),
     });
@@ -36,10 +38,10 @@ export class AgentCommands {
     const result = await this.store.execute(agentAggregate, {
       tenant: context.tenant,
       stream: agentStream(input.agent),
-      command: { type: 'create', data: newProfile(this.providers, input) },
+      command: { type: 'create', data: newProfile(input) },
       context,
       sealReply: true,
-      reply: viewOf,
+      reply: (agent) => viewOf(agent, this.providers.defaultModel()),
     });
     return result as ResultOf<typeof createAgent>;
   }
@@ -55,8 +57,9 @@ export class AgentCommands {
       command: { type: 'update', data: { ...changes, updatedAt: new Date().toISOString() } },
       context,
       sealReply: true,
-      reply: viewOf,
+      reply: (agent) => viewOf(agent, this.providers.defaultModel()),
     });
+    this.agents.forget(context.tenant, agent);
     return result as ResultOf<typeof updateAgent>;
   }
 
@@ -74,6 +77,7 @@ export class AgentCommands {
       context,
       reply: () => ({}),
     });
+    this.agents.forget(context.tenant, input.agent);
     return result as ResultOf<typeof archiveAgent>;
   }
 
@@ -83,15 +87,15 @@ export class AgentCommands {
       : refuse('forbidden', 'only an owner or an admin may change agents');
   }
 
-  #unlessKnown(model: string | undefined) {
-    if (model === undefined) return null;
+  #unlessKnown(model: string | null | undefined) {
+    if (model === undefined || model === null) return null;
     const resolved = this.providers.resolve(model);
     return resolved.ok ? null : refuse('model_unknown', resolved.message);
   }
 }
 
-function viewOf(agent: Agent) {
+function viewOf(agent: Agent, defaultModel: string) {
   if (agent.status === 'absent') throw new Error('an agent that was just written is there');
   const { status, ...profile } = agent;
-  return { ...profile, archived: status === 'archived' };
+  return { ...profile, model: profile.model ?? defaultModel, archived: status === 'archived' };
 }

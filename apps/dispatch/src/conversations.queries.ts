@@ -1,4 +1,4 @@
-import { Controller } from '@nestjs/common';
+import { Controller, Inject } from '@nestjs/common';
 import { dispatch, type InputOf, type OutputOf, type ResultOf, type TenantContext, uuid } from '@reef/contracts';
 import { decodeCursor, encodeCursor, EventStore, Views } from '@reef/eventing';
 import { refuse } from '@reef/eventing/pure';
@@ -7,6 +7,8 @@ import { agentAggregate, agentStream } from './aggregates.js';
 import { AgentRow } from './projections/agents.js';
 import { SessionRow } from './projections/sessions.js';
 import { TurnRow } from './projections/turns.js';
+import type { Providers } from './engines/providers.js';
+import { PROVIDERS } from './tokens.js';
 
 const { agents, agent, sessions, transcript, turn, asOf } = dispatch.queries;
 type AgentView = OutputOf<typeof agent>;
@@ -19,6 +21,7 @@ export class ConversationQueries {
   constructor(
     private readonly views: Views,
     private readonly store: EventStore,
+    @Inject(PROVIDERS) private readonly providers: Providers,
   ) {}
 
   @Query(agents)
@@ -127,7 +130,7 @@ export class ConversationQueries {
     const found = states.flatMap((state): AgentView[] => {
       if (state.status === 'absent') return [];
       const { status, ...profile } = state;
-      return [{ ...profile, archived: status === 'archived' }];
+      return [{ ...profile, model: profile.model ?? this.providers.defaultModel(), archived: status === 'archived' }];
     });
     return { ok: true, value: { agents: found } };
   }
@@ -136,7 +139,7 @@ export class ConversationQueries {
     return {
       agent: row.agent,
       name: row.name,
-      model: row.model,
+      model: row.model ?? this.providers.defaultModel(),
       instructions: await this.views.open(tenant, 'agents', 'instructions', row.instructions),
       createdAt: row.createdAt.toISOString(),
       archived: row.archived,

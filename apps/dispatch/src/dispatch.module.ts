@@ -16,6 +16,7 @@ import { TurnRow } from './projections/turns.js';
 import { TenantReactions } from './reactions/tenants.js';
 import { ENGINE, PROVIDERS, WORKER } from './tokens.js';
 import { TurnCommands } from './turns.commands.js';
+import { KnownAgents } from './turns/known-agents.js';
 import { Liveness } from './turns/liveness.js';
 import { Surroundings } from './turns/surroundings.js';
 import { TurnContexts } from './turns/turn-contexts.js';
@@ -42,6 +43,7 @@ const signing = z.object({ CONTEXT_SIGNING_KEY_FILE: z.string().min(1) });
       provide: ContextSigner,
       useFactory: () => ContextSigner.fromFile('dispatch', environment(signing).CONTEXT_SIGNING_KEY_FILE),
     },
+    KnownAgents,
     Surroundings,
     TurnContexts,
     Turns,

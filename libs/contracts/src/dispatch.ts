@@ -93,7 +93,8 @@ export const dispatch = service('dispatch', {
       input: z.strictObject({
         agent: agentId,
         name: displayName.optional(),
-        model: modelId.optional(),
+        /** Null: back to the deployment's default. */
+        model: modelId.nullable().optional(),
         instructions: instructions.optional(),
       }),
       output: agentView,
@@ -166,7 +167,8 @@ export const dispatch = service('dispatch', {
       z.object({
         agent: agentId,
         name: z.string(),
-        model: modelId,
+        /** Null: whatever the deployment's default is when a turn runs. */
+        model: modelId.nullable(),
         instructions: personal(z.string()),
         createdAt: instant,
       }),
@@ -174,7 +176,7 @@ export const dispatch = service('dispatch', {
     AgentUpdated: event(
       z.object({
         name: z.string().optional(),
-        model: modelId.optional(),
+        model: modelId.nullable().optional(),
         instructions: personal(z.string().optional()),
         updatedAt: instant,
       }),

@@ -10,7 +10,8 @@ export const DEFAULT_AGENT = 'main';
 export interface AgentProfile {
   readonly agent: string;
   readonly name: string;
-  readonly model: string;
+  /** Null: the deployment's default, whatever that is when a turn runs. */
+  readonly model: string | null;
   readonly instructions: string;
   readonly createdAt: string;
 }
@@ -24,7 +25,7 @@ export type AgentCommand =
       type: 'update';
       data: {
         name?: string | undefined;
-        model?: string | undefined;
+        model?: string | null | undefined;
         instructions?: string | undefined;
         updatedAt: string;
       };

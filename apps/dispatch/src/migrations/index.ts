@@ -6,7 +6,7 @@ class Conversations001 extends Migration {
     this.addSql(
       viewTable(
         'agents',
-        `agent text collate "C" not null, name text not null, model text not null, instructions text not null,
+        `agent text collate "C" not null, name text not null, model text, instructions text not null,
          created_at timestamptz not null, archived boolean not null, primary key (tenant_id, agent)`,
       ),
     );

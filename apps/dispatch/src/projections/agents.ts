@@ -10,7 +10,7 @@ export const AgentRow = defineEntity({
     tenantId: p.string().primary(),
     agent: p.string().primary(),
     name: p.string(),
-    model: p.string(),
+    model: p.string().nullable(),
     instructions: p.text(),
     createdAt: p.datetime(),
     archived: p.boolean(),

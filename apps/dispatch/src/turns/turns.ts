@@ -7,8 +7,7 @@ import { newId, Requests } from '@reef/messaging';
 import { InjectLogger, NATS, serviceContext } from '@reef/service';
 import type { Logger } from 'pino';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { agentAggregate, agentStream, sessionAggregate, sessionStream } from '../aggregates.js';
-import type { AgentProfile } from '../domain/agent.js';
+import { sessionAggregate, sessionStream } from '../aggregates.js';
 import { historyOf, type SessionCommand } from '../domain/session.js';
 import { sessionKeyOf } from '../domain/session-key.js';
 import { boundInputTokens } from '../engines/bound.js';
@@ -17,6 +16,7 @@ import { MODEL_CALLS_MAX } from '../engines/native-engine.js';
 import { buildPrompt } from '../engines/prompt.js';
 import { nativeTools } from '../engines/tools.js';
 import { ENGINE, WORKER } from '../tokens.js';
+import { type KnownAgent, KnownAgents } from './known-agents.js';
 import { LiveStream } from './live-stream.js';
 import { Surroundings } from './surroundings.js';
 import { TurnContexts } from './turn-contexts.js';
@@ -46,7 +46,7 @@ const SETTLE_WAIT_MS = 5_000;
 interface RunningTurn {
   readonly context: TenantContext;
   readonly input: StartTurn;
-  readonly agent: AgentProfile;
+  readonly agent: KnownAgent;
   readonly session: string;
   readonly abort: AbortController;
   readonly live: LiveStream;
@@ -83,6 +83,7 @@ export class Turns implements BeforeApplicationShutdown {
     private readonly requests: Requests,
     private readonly contexts: TurnContexts,
     private readonly surroundings: Surroundings,
+    private readonly agents: KnownAgents,
     @Inject(NATS) private readonly nats: NatsConnection,
     @Inject(ENGINE) private readonly engine: Engine,
     @Inject(WORKER) private readonly worker: string,
@@ -98,9 +99,8 @@ export class Turns implements BeforeApplicationShutdown {
     const { tenant } = context;
     if (this.#stopping) return refuse('unavailable', 'this process is stopping');
     if (!this.#slots.hasRoom(tenant)) return refuse('overloaded', 'too many turns are waiting');
-    // Not from memory: another instance may have changed the agent.
-    const agent = (await this.store.load(agentAggregate, tenant, agentStream(input.agent))).state;
-    if (agent.status !== 'active') return refuse('agent_not_found', 'there is no such agent');
+    const agent = await this.agents.find(tenant, input.agent);
+    if (!agent) return refuse('agent_not_found', 'there is no such agent');
     const session = sessionKeyOf(input.agent, input.session, input.turnId);
     if (!session.ok) return session;
 
@@ -149,7 +149,7 @@ export class Turns implements BeforeApplicationShutdown {
     return historyOf(state, HISTORY_CHARACTERS_MAX);
   }
 
-  #requested(input: StartTurn, agent: AgentProfile, session: string) {
+  #requested(input: StartTurn, agent: KnownAgent, session: string) {
     const { turnId, user, message, source, keyId } = input;
     const requestedAt = new Date().toISOString();
     return {
@@ -167,7 +167,7 @@ export class Turns implements BeforeApplicationShutdown {
   }
 
   /** Collects the turn's surroundings and reserves its first call, all before anybody knows whether it will run. */
-  #prepare(input: StartTurn, context: TenantContext, agent: AgentProfile, session: string, history: ChatMessage[]) {
+  #prepare(input: StartTurn, context: TenantContext, agent: KnownAgent, session: string, history: ChatMessage[]) {
     const abort = new AbortController();
     const live = new LiveStream(this.nats, context.tenant, input.edgeId, input.turnId);
     const onBehalfOf = () => this.contexts.onBehalfOf(context);
@@ -224,7 +224,7 @@ export class Turns implements BeforeApplicationShutdown {
   async #inputFor(
     input: StartTurn,
     context: TenantContext,
-    agent: AgentProfile,
+    agent: KnownAgent,
     history: ChatMessage[],
     parts: {
       abort: AbortController;
