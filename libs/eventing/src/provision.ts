@@ -17,6 +17,8 @@ export interface ProvisionedDatabase {
   readonly feedUrl: string;
 }
 
+/** Where `transaction_timeout` came, without which telemetry cannot bound its transactions. */
+const postgresMajorMin = 17;
 const connectLimitMs = 10_000;
 const statementLimitMs = 60_000;
 // One number for every provisioning on a server: roles and databases are shared by the whole cluster.
@@ -24,12 +26,15 @@ const provisioningLock = 0x7265_6566;
 
 /**
  * Makes what is missing: the database and its owner, app and feed roles, each of which may connect to this database only.
- * Harmless to repeat and to run twice at once. The admin needs CREATEDB and CREATEROLE, not superuser (PostgreSQL 16 or newer).
+ * Harmless to repeat and to run twice at once. The admin needs CREATEDB and CREATEROLE, not superuser.
+ * Throws before it changes anything when the server is older than PostgreSQL 17.
  */
 export async function provisionDatabase(adminUrl: string, provision: Provision): Promise<ProvisionedDatabase> {
   const { database, rolePassword } = provision;
   const roles = rolesOf(database);
   await locked(adminUrl, async (admin) => {
+    const refusal = versionRefusal(await versionNumberOf(admin));
+    if (refusal !== undefined) throw new Error(refusal);
     for (const role of Object.values(roles)) await createRole(admin, role, rolePassword);
     await becomeMember(admin, roles.owner);
     if (!(await exists(admin, 'SELECT 1 FROM pg_database WHERE datname = $1', database))) {
@@ -52,6 +57,13 @@ export async function provisionDatabase(adminUrl: string, provision: Provision):
     await owner.query('COMMIT');
   });
   return urls;
+}
+
+/** Why a server with this `server_version_num` cannot be used, in one sentence; undefined when it can. */
+export function versionRefusal(versionNumber: number): string | undefined {
+  const major = Math.floor(versionNumber / 10_000);
+  if (major >= postgresMajorMin) return undefined;
+  return `the server is PostgreSQL ${major}, and Reef needs PostgreSQL ${postgresMajorMin} or newer`;
 }
 
 /** Where a provisioned database is reached; nothing is asked or changed. */
@@ -109,6 +121,11 @@ async function becomeMember(admin: Client, role: string): Promise<void> {
   );
   if (rows[0]?.member) return;
   await admin.query(`GRANT ${escapeIdentifier(role)} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE`);
+}
+
+async function versionNumberOf(admin: Client): Promise<number> {
+  const { rows } = await admin.query<{ server_version_num: string }>('SHOW server_version_num');
+  return Number(rows[0]?.server_version_num);
 }
 
 async function exists(admin: Client, query: string, value: string): Promise<boolean> {
