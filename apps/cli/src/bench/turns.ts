@@ -65,7 +65,7 @@ export const bench: Bench = {
       return [
         ...figures,
         figure('turns asked for', answered.length, 'turns'),
-        figure('of them refused or broken', answered.length - whole.length, 'turns'),
+        figure('of them refused or broken, and in no percentile', answered.length - whole.length, 'turns'),
         figure('replies without a turn in the log', lost, 'turns'),
       ];
     }),

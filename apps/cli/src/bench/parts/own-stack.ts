@@ -59,22 +59,25 @@ export async function onOwnStack<Result>(work: (stack: OwnStack) => Promise<Resu
       ({ stdout }) => stdout,
       (error: { stdout?: string }) => error.stdout ?? '',
     );
-  const down = () => execute('down').catch(() => undefined);
-  // A person who presses Ctrl-C must not be left with ten processes.
-  const interrupted = () => {
-    void down().then(() => {
-      rmSync(home, { recursive: true, force: true });
-      process.exit(130);
-    });
+  const remove = async () => {
+    await execute('down').catch(() => undefined);
+    rmSync(home, { recursive: true, force: true });
+  };
+  // Neither a person who presses Ctrl-C nor a bug of ours may leave ten processes behind.
+  const interrupted = () => void remove().then(() => process.exit(130));
+  const broken = (error: Error) => {
+    process.stderr.write(`${error.stack}\n`);
+    void remove().then(() => process.exit(1));
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
+  process.once('uncaughtException', broken);
   try {
     await execute('up', '--detach', '--json');
     return await work(describe(env, reef));
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
-    await down();
-    rmSync(home, { recursive: true, force: true });
+    process.off('uncaughtException', broken);
+    await remove();
   }
 }
 
