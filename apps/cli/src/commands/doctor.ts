@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { dirname } from 'node:path';
 import { findNatsServer, isPortFree, postgresBinaries, unprivileged } from '@reef/embedded';
 import { runningSupervisor } from '../stack/home-lock.js';
-import { layout as layoutOf, makeHome } from '../stack/layout.js';
+import { reachExternal } from '../stack/external/require-external.js';
+import { layout as layoutOf } from '../stack/layout.js';
 import type { Layout } from '../stack/layout.js';
 import { hasProvider } from '../stack/services.js';
 
@@ -18,12 +20,11 @@ type Finding =
 /** Says what is there, what is missing, and how to mend it. Exit code 1 when something needed is missing. */
 export async function doctor(): Promise<number> {
   const layout = layoutOf(process.env);
-  makeHome(layout);
   const findings = [
     node(),
     npm(),
-    postgres(),
-    await natsServer(layout),
+    (await external('REEF_DATABASE_URL', 'a PostgreSQL of version 17 or newer')) ?? postgres(),
+    (await external('REEF_NATS_URL', 'a NATS of version 2.10 or newer with JetStream')) ?? (await natsServer(layout)),
     await port(layout),
     disk(layout),
     memory(),
@@ -54,8 +55,19 @@ function npm(): Finding {
   };
 }
 
+async function external(setting: 'REEF_DATABASE_URL' | 'REEF_NATS_URL', wanted: string): Promise<Finding | undefined> {
+  const reached = await reachExternal(setting, process.env);
+  if (reached === undefined) return undefined;
+  if (reached.ok) return { ok: true, text: `${setting}: ${reached.text}` };
+  return {
+    ok: false,
+    needed: true,
+    text: `${setting}: ${reached.text}`,
+    mend: `Let it name ${wanted}, or unset it to use the embedded one.`,
+  };
+}
+
 function postgres(): Finding {
-  if (process.env['REEF_DATABASE_URL']) return { ok: true, text: 'PostgreSQL: the server in REEF_DATABASE_URL' };
   try {
     const version = said(postgresBinaries().postgres, ['--version']) ?? 'does not run';
     const way = unprivileged().prefix[0];
@@ -66,7 +78,6 @@ function postgres(): Finding {
 }
 
 async function natsServer(layout: Layout): Promise<Finding> {
-  if (process.env['REEF_NATS_URL']) return { ok: true, text: 'NATS: the server in REEF_NATS_URL' };
   try {
     const found = await findNatsServer({ cacheDir: layout.cacheDir, env: process.env, offline: true });
     return { ok: true, text: `nats-server ${found.version} (${found.source}: ${found.path})` };
@@ -94,10 +105,15 @@ async function port(layout: Layout): Promise<Finding> {
 }
 
 function disk(layout: Layout): Finding {
-  const { bavail, bsize } = statfsSync(layout.home);
+  const { bavail, bsize } = statfsSync(nearestFolder(layout.home));
   const text = `${((bavail * bsize) / 1e9).toFixed(1)} GB free where ${layout.home} lies`;
   if (bavail * bsize >= diskBytesNeeded) return { ok: true, text };
   return { ok: false, needed: false, text, mend: 'Make room, or set REEF_HOME to a folder on a larger disk.' };
+}
+
+/** A home that is not there yet will lie where its nearest parent lies. */
+function nearestFolder(path: string): string {
+  return existsSync(path) ? path : nearestFolder(dirname(path));
 }
 
 function memory(): Finding {

@@ -3,6 +3,7 @@ import { endAbandonedPostgres } from '@reef/embedded';
 import { UsageError } from '../command-line.js';
 import { Explained } from '../explained.js';
 import { databasePrefix, databasesOf, externalAdminUrl } from '../stack/databases.js';
+import { requireExternal } from '../stack/external/require-external.js';
 import { lockHome, runningSupervisor } from '../stack/home-lock.js';
 import { ensureKeys } from '../stack/keys.js';
 import { layout as layoutOf, makeHome } from '../stack/layout.js';
@@ -47,7 +48,10 @@ export async function replay(command: { service: string | undefined; check: bool
 async function reachPostgres(layout: Layout): Promise<{ adminUrl: string; stop(): Promise<void> }> {
   const nothing = () => Promise.resolve();
   const external = process.env['REEF_DATABASE_URL'];
-  if (external) return { adminUrl: externalAdminUrl(external), stop: nothing };
+  if (external) {
+    await requireExternal(process.env, ['REEF_DATABASE_URL']);
+    return { adminUrl: externalAdminUrl(external), stop: nothing };
+  }
   const { passwords } = ensureKeys(layout);
   if (runningSupervisor(layout) !== undefined) {
     const port = readState(layout)?.services.find(({ name }) => name === 'postgres')?.port;

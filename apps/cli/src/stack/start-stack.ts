@@ -4,6 +4,7 @@ import { Explained } from '../explained.js';
 import { databasePrefix, databasesOf, dropDatabases, externalAdminUrl, prepareDatabases } from './databases.js';
 import { ensureDemo } from './demo.js';
 import type { Demo } from './demo.js';
+import { requireExternal } from './external/require-external.js';
 import type { Keeper } from './keeper.js';
 import { ensureKeys } from './keys.js';
 import { makeHome } from './layout.js';
@@ -34,6 +35,7 @@ export async function startStack(
   const ended = await endOrphans(layout);
   if (ended.length > 0) report.say(`ended what a killed start had left: ${ended.join(', ')}`);
   await requireFreePort(layout.port);
+  await requireExternal(env);
   if (fresh) await report.step('removing the old state', () => removeState(layout, env));
   makeHome(layout);
   const { files, passwords } = ensureKeys(layout);
