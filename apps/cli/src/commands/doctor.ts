@@ -7,6 +7,7 @@ import { runningSupervisor } from '../stack/home-lock.js';
 import { reachExternal } from '../stack/external/require-external.js';
 import { layout as layoutOf } from '../stack/layout.js';
 import type { Layout } from '../stack/layout.js';
+import { keyVariablesOf } from '../stack/providers-file.js';
 import { hasProvider } from '../stack/services.js';
 
 const diskBytesNeeded = 2e9;
@@ -29,7 +30,7 @@ export async function doctor(): Promise<number> {
     disk(layout),
     memory(),
     docker(),
-    providers(),
+    providers(layout),
   ];
   for (const finding of findings) {
     process.stdout.write(`${finding.ok ? '✓' : finding.needed ? '✗' : '·'} ${finding.text}\n`);
@@ -133,7 +134,16 @@ function docker(): Finding {
   };
 }
 
-function providers(): Finding {
+function providers({ providersFile }: Layout): Finding {
+  const unset = keyVariablesOf(providersFile).filter((name) => !process.env[name]);
+  if (unset.length > 0) {
+    return {
+      ok: false,
+      needed: true,
+      text: `reef.config.json takes a key from ${unset.join(', ')}, which is not set`,
+      mend: 'Set it where ./reef up is called; it reaches dispatch alone.',
+    };
+  }
   if (hasProvider(process.env)) return { ok: true, text: 'a model provider is configured' };
   return {
     ok: false,

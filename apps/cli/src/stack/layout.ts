@@ -6,12 +6,16 @@ import { Explained } from '../explained.js';
 
 export const repositoryRoot = resolve(dirname(fileURLToPath(import.meta.url)), '../../../..');
 
+/** Model providers beyond those of the environment; one file for all stacks of a clone. */
+export const providersFile = join(repositoryRoot, 'reef.config.json');
+
 /** Where one stack keeps its state. Two stacks with different homes share nothing but the cache. */
 export interface Layout {
   readonly home: string;
   /** The edge's port. */
   readonly port: number;
   readonly cacheDir: string;
+  readonly providersFile: string;
   path(...parts: string[]): string;
   logFile(service: string): string;
 }
@@ -23,6 +27,7 @@ export function layout(env: NodeJS.ProcessEnv): Layout {
     home,
     port: portFrom(env['REEF_PORT'] || '8080'),
     cacheDir: env['REEF_CACHE'] || join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'reef'),
+    providersFile,
     path,
     logFile: (service) => path('logs', `${service}.log`),
   };

@@ -1,4 +1,7 @@
-import { describe, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { databasePrefix, externalAdminUrl } from './databases.js';
 import { layout as layoutOf } from './layout.js';
 import { ownerEnvironment, serviceEnvironment, simulatorEnvironment, statefulServices } from './services.js';
@@ -10,6 +13,8 @@ const person = {
   OPENAI_API_KEY: 'sk-openai',
   ANTHROPIC_API_KEY: 'sk-anthropic',
   REEF_DEFAULT_MODEL: 'gpt',
+  MY_GROQ_KEY: 'gsk',
+  DATABASE_URL: 'postgres://the.person/own',
   AWS_SECRET_ACCESS_KEY: 'aws',
   REEF_DATABASE_URL: 'postgres://admin:secret@db/x',
   OTEL_EXPORTER_OTLP_ENDPOINT: 'http://otel',
@@ -44,11 +49,30 @@ const all = [...statefulServices, 'edge' as const];
 const of = (name: (typeof all)[number]) => serviceEnvironment(name, person, layout, wiring, 7_000);
 const having = (variable: string) => all.filter((name) => variable in of(name));
 
+const folder = mkdtempSync(join(tmpdir(), 'reef-services-'));
+const providersFile = join(folder, 'reef.config.json');
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
 describe('what a process is told', () => {
   test('providers’ keys reach dispatch alone', () => {
     expect(having('OPENAI_API_KEY')).toEqual(['dispatch']);
     expect(having('ANTHROPIC_API_KEY')).toEqual(['dispatch']);
     expect(simulatorEnvironment(person, layout, 7_001)).not.toHaveProperty('OPENAI_API_KEY');
+  });
+
+  test('a key that reef.config.json takes from the environment reaches dispatch alone', () => {
+    expect(having('MY_GROQ_KEY')).toEqual([]);
+    const told = (name: (typeof all)[number], file: string) => {
+      writeFileSync(providersFile, file);
+      return serviceEnvironment(name, person, { ...layout, providersFile }, wiring, 7_000);
+    };
+    const groq = JSON.stringify({ providers: { groq: { apiKeyEnv: 'MY_GROQ_KEY' }, local: { apiKey: 'none' } } });
+    expect(all.filter((name) => 'MY_GROQ_KEY' in told(name, groq))).toEqual(['dispatch']);
+    expect(told('dispatch', groq)).toMatchObject({ MY_GROQ_KEY: 'gsk', REEF_CONFIG_FILE: providersFile });
+    expect(told('dispatch', groq)).not.toHaveProperty('AWS_SECRET_ACCESS_KEY');
+    expect(told('dispatch', '{"providers": {"a": null, ')).not.toHaveProperty('MY_GROQ_KEY');
+    const ours = JSON.stringify({ providers: { odd: { apiKeyEnv: 'DATABASE_URL' } } });
+    expect(told('dispatch', ours)).toMatchObject({ DATABASE_URL: 'app:dispatch' });
   });
 
   test('nobody sees the rest of the person’s environment', () => {

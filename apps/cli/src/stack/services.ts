@@ -2,15 +2,16 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProvisionedDatabase } from '@reef/eventing/provision';
 import type { KeyFiles, Passwords } from './keys.js';
-import { repositoryRoot } from './layout.js';
+import { providersFile, repositoryRoot } from './layout.js';
 import type { Layout } from './layout.js';
+import { keyVariablesOf } from './providers-file.js';
 
 /** Each has a database of its own. */
 export const statefulServices = ['identity', 'budgets', 'dispatch', 'workspace', 'memory', 'telemetry'] as const;
 export type StatefulService = (typeof statefulServices)[number];
 export type ServiceName = StatefulService | 'edge' | 'simulator';
 
-export const nodeFlags = ['--max-semi-space-size=4', '--enable-source-maps'] as const;
+export const nodeFlags = ['--max-semi-space-size=16', '--enable-source-maps'] as const;
 
 // Nothing else of the person's environment reaches a service.
 const sharedNames = ['PATH', 'HOME', 'TZ', 'LANG', 'LOG_LEVEL', 'NODE_EXTRA_CA_CERTS'];
@@ -62,11 +63,12 @@ export function serviceEnvironment(
   }
   const database = wiring.databases[name];
   return {
+    // First, so that no variable which the person lends to dispatch takes the place of one of ours.
+    ...ownEnvironment(name, env, layout, wiring),
     ...common,
     OPS_PORT: String(port),
     DATABASE_URL: database.appUrl,
     DATABASE_FEED_URL: database.feedUrl,
-    ...ownEnvironment(name, env, layout, wiring),
   };
 }
 
@@ -94,14 +96,17 @@ function ownEnvironment(
       return { API_KEY_PEPPER_FILE: wiring.files.apiKeyPepper, PLATFORM_KEY: wiring.passwords.platformKey };
     case 'workspace':
       return { WORKSPACE_ROOT: layout.path('workspace') };
-    case 'dispatch':
+    case 'dispatch': {
+      const keys = keyVariablesOf(layout.providersFile);
       return {
-        CONTEXT_SIGNING_KEY_FILE: wiring.files.dispatchSigningKey,
+        ...pick(env, (variable) => keys.includes(variable)),
         ...pick(env, (variable) => providerPrefixes.some((prefix) => variable.startsWith(prefix))),
         ...pick(env, (variable) => variable === 'REEF_DEFAULT_MODEL'),
-        ...(existsSync(providersFile) ? { REEF_CONFIG_FILE: providersFile } : {}),
+        CONTEXT_SIGNING_KEY_FILE: wiring.files.dispatchSigningKey,
+        ...(existsSync(layout.providersFile) ? { REEF_CONFIG_FILE: layout.providersFile } : {}),
         ...(wiring.simulatorUrl === undefined ? {} : { SIMULATOR_URL: wiring.simulatorUrl }),
       };
+    }
     case 'budgets':
     case 'memory':
     case 'telemetry':
@@ -110,8 +115,6 @@ function ownEnvironment(
       return name satisfies never;
   }
 }
-
-export const providersFile = join(repositoryRoot, 'reef.config.json');
 
 export function hasProvider(env: NodeJS.ProcessEnv): boolean {
   return Boolean(env['OPENAI_API_KEY'] || env['ANTHROPIC_API_KEY']) || existsSync(providersFile);
