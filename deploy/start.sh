@@ -5,4 +5,4 @@ set -eu
 name=$1
 shift
 [ "$name" != setup ] || exec node deploy/setup.mjs "$@"
-exec node --max-semi-space-size=4 --enable-source-maps --env-file-if-exists="/secrets/$name/env" "apps/$name/dist/main.js" "$@"
+exec node --max-semi-space-size=16 --enable-source-maps --env-file-if-exists="/secrets/$name/env" "apps/$name/dist/main.js" "$@"

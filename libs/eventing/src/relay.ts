@@ -9,7 +9,7 @@ const BATCH_MAX = 500;
 const POLL_MS = 50;
 /** The same once nothing was found; what an idle service costs. */
 const IDLE_POLL_MS = 100;
-const COALESCE_MS = 4;
+const COALESCE_MS = 8;
 /** How often the position is written down: a crash publishes again what came since, and consumers drop it. */
 const SAVE_EVERY_MS = 250;
 const CONFIRM_EVERY_MS = 2_000;

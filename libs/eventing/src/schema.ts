@@ -34,6 +34,13 @@ export function viewTable(name: string, columnsAndKey: string): string {
     ${tenantSecurity(`view.${name}`, { app: 'select, insert, update, delete', feed: 'select' })}`;
 }
 
+/**
+ * A function's plans are made once, perhaps on empty tables, where reading all is cheapest; and kept while the tables grow.
+ * What these functions look for is always a few rows by their key.
+ */
+const BY_INDEX =
+  'set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off';
+
 export const EVENT_STORE_SQL = `
   create schema es;
   create schema view;
@@ -175,7 +182,7 @@ export const EVENT_STORE_SQL = `
   -- before), and the earlier answers to commands that were looked up.
   create function es.append(tenants text[], streams json, commands json, events json, changes json)
   returns table (group_no int, verdict text, command_no int, fingerprint text, reply text, reply_sealed boolean)
-  language plpgsql as $fn$
+  language plpgsql ${BY_INDEX} as $fn$
   declare
     lost int[] := '{}';
     twice int[];
@@ -248,7 +255,7 @@ export const EVENT_STORE_SQL = `
   -- The streams' newest usable snapshots and the events after them, in one round trip.
   create function es.load(tenants text[], wanted json)
   returns table (tenant_id text, stream_id text, version int, type text, schema_version smallint, data jsonb, snapshot text)
-  language plpgsql as $fn$
+  language plpgsql ${BY_INDEX} as $fn$
   #variable_conflict use_column
   begin
     perform set_config('app.tenant_ids', tenants::text, true);

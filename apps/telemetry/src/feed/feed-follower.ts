@@ -8,7 +8,7 @@ import { FeedLag } from './feed-lag.js';
 import { foldFacts, recordAudit, TRANSACTION_LIMIT_MS } from './fold.js';
 
 const BATCH_MAX = 256;
-const LINGER_MS = 5;
+const LINGER_MS = 20;
 
 type Nats = Parameters<typeof consumeBatches>[0];
 interface Logger {
