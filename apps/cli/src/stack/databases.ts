@@ -7,6 +7,7 @@ import type { ProvisionedDatabase } from '@reef/eventing/provision';
 import { Client } from 'pg';
 import { Explained } from '../explained.js';
 import type { Passwords } from './keys.js';
+import { readable } from './last-words.js';
 import { repositoryRoot } from './layout.js';
 import type { Layout } from './layout.js';
 import { mainFile, nodeFlags, ownerEnvironment, statefulServices } from './services.js';
@@ -93,7 +94,7 @@ async function migrate(
   clearTimeout(timer);
   if (exit.code === 0) return;
   throw new Explained(
-    `the migration of ${name} ended with ${exit.signal ?? `code ${exit.code}`}. The end of ${logFile}:\n${child.lastWords()}`,
+    `the migration of ${name} ended with ${exit.signal ?? `code ${exit.code}`}: ${readable(child.lastWords())}\n(All of it is in ${logFile}.)`,
   );
 }
 

@@ -3,6 +3,7 @@ import type { Exit, Nats, Postgres } from '@reef/embedded';
 import { existsSync } from 'node:fs';
 import { Explained } from '../explained.js';
 import type { Passwords } from './keys.js';
+import { readable } from './last-words.js';
 import type { Layout } from './layout.js';
 import { isReady, untilTrue } from './probe.js';
 import { mainFile, nodeFlags } from './services.js';
@@ -52,8 +53,8 @@ export function serviceProgram(
       const ended = child.hasExited();
       await running.stop();
       throw new Explained(
-        `${name} ${ended ? `ended while starting (${describe(await child.exited)})` : `was not ready within ${readyLimitMs / 1000} s`}. ` +
-          `The end of ${logFile}:\n${child.lastWords()}`,
+        `${name} ${ended ? `ended while starting (${describe(await child.exited)})` : `was not ready within ${readyLimitMs / 1000} s`}: ` +
+          `${readable(child.lastWords())}\n(All of it is in ${logFile}.)`,
       );
     },
   };
