@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { budgets, dispatch, identity, type InputOf, PLATFORM } from '@reef/contracts';
 import { newId } from '@reef/messaging';
@@ -136,7 +137,7 @@ describe('a call', () => {
     const unpriced = call({ attribution: { ...call().attribution, model } });
     expect(await service.send(commands.reserve, tenant, unpriced)).toMatchObject({
       code: 'unpriced_model',
-      message: expect.stringContaining('publishPrices'),
+      message: expect.stringContaining('has no price'),
       details: { model },
     });
     const price = { model, inputPico: 1n, cacheReadPico: 1n, cacheWritePico: 1n, outputPico: 2n };
@@ -224,6 +225,23 @@ describe('a call', () => {
     expect((await balanceOf(tenant)).limits).toMatchObject([{ posted: 100n, held: 200n }]);
     expect((await service.eventsOf(tenant)).filter(({ type }) => type === 'ReservationExpired')).toHaveLength(1);
   });
+
+  test('of a turn that ended, and whose process died before it settled, is charged some seconds later', async () => {
+    const tenant = service.tenant();
+    await limitsOf(tenant, { cap: 1_000n });
+    const [lost, late] = [await reserve(tenant), await reserve(tenant)];
+    const at = new Date().toISOString();
+    for (const { input } of [lost, late]) {
+      const { turnId } = input.attribution;
+      await service.publish(dispatch.events.TurnCancelled, tenant, { turnId, cancelledAt: at });
+    }
+    await service.send(commands.settle, tenant, settlement(late));
+    const deadlineMs = Date.now() + 20_000;
+    while ((await balanceOf(tenant)).limits[0]?.held !== 0n && Date.now() < deadlineMs) await sleep(200);
+    const ended = (await ledgerOf(tenant)).items.map(({ reservationId, status }) => ({ reservationId, status }));
+    expect(ended).toContainEqual({ reservationId: lost.reservationId, status: 'expired' });
+    expect(ended).toContainEqual({ reservationId: late.reservationId, status: 'settled' });
+  }, 30_000);
 });
 
 describe('limits', () => {
