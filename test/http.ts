@@ -5,6 +5,8 @@ export interface Ask {
   readonly body?: string | Uint8Array<ArrayBuffer>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** Ends the request: the client leaves. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Answer {
@@ -30,7 +32,7 @@ export async function ask(url: string, method: string, more: Ask = {}): Promise<
       ...headers,
     },
     ...(body !== undefined && { body }),
-    signal: AbortSignal.timeout(more.timeoutMs ?? timeoutMs),
+    signal: AbortSignal.any([AbortSignal.timeout(more.timeoutMs ?? timeoutMs), ...(more.signal ? [more.signal] : [])]),
   });
   const bytes = Buffer.from(await response.arrayBuffer());
   const text = bytes.toString('utf8');

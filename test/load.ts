@@ -11,8 +11,14 @@ export type Promised =
   | { readonly kind: 'agent'; readonly tenant: Tenant; readonly agent: string };
 
 export interface Load {
-  /** Resolves when every worker has had its last answer. */
+  /** Resolves when every client has its last answer, or has left. */
   stop(): Promise<void>;
+}
+
+/** Whether a client goes on, and what ends its last request. */
+interface Work {
+  stopped: boolean;
+  readonly leaving: AbortSignal;
 }
 
 /** Everything that clients saw while the load ran. */
@@ -34,6 +40,8 @@ export class Seen {
 /** Success, overload, a turn whose process died, a service that is away; 0 is a connection that broke. */
 const explained = [0, 200, 201, 429, 502, 503, 504];
 const ACTION_TIMEOUT_MS = 20_000;
+/** How long clients wait for their last answers, ms. */
+const LAST_ANSWERS_MS = 2_000;
 /** Between two requests of one client, ms: after a refusal nobody comes again at once. */
 const PAUSE_MS = 20;
 const PAUSE_AFTER_FAILURE_MS = 150;
@@ -41,24 +49,27 @@ export const SCRIPTED = 'scripted';
 
 /** Clients that chat, hang up, write files and have things remembered, each one thing after the other, until they are stopped. */
 export function startLoad(tenants: readonly Tenant[], clients: number, seen: Seen): Load {
-  let stopped = false;
+  const leave = new AbortController();
+  const work: Work = { stopped: false, leaving: leave.signal };
   const client = async (index: number) => {
-    for (let n = index; !stopped; n += 1) {
+    for (let n = index; !work.stopped; n += 1) {
       const tenant = tenants[(index * 7 + n) % tenants.length]!;
-      const done = await actions[n % actions.length]!(tenant, seen, () => stopped).catch(() => false);
+      const done = await actions[n % actions.length]!(tenant, seen, work).catch(() => false);
       await sleep(done ? PAUSE_MS : PAUSE_AFTER_FAILURE_MS);
     }
   };
   const working = Array.from({ length: clients }, (_none, index) => client(index));
   return {
     async stop() {
-      stopped = true;
+      work.stopped = true;
+      const timer = setTimeout(() => leave.abort(), LAST_ANSWERS_MS);
       await Promise.all(working);
+      clearTimeout(timer);
     },
   };
 }
 
-type Action = (tenant: Tenant, seen: Seen, stopped: () => boolean) => Promise<boolean>;
+type Action = (tenant: Tenant, seen: Seen, work: Work) => Promise<boolean>;
 
 /** A reply of its own, a few words long, that takes a tenth of a second or two. */
 const spoken = () => {
@@ -71,9 +82,9 @@ export const chatOf = (script: string, more: object = {}) => ({
   ...more,
 });
 
-const chatWhole: Action = async (tenant, seen) => {
+const chatWhole: Action = async (tenant, seen, work) => {
   const { text, script } = spoken();
-  const answer = await asked(seen, tenant, 'POST', '/v1/chat/completions', { json: chatOf(script) });
+  const answer = await asked(seen, work, tenant, 'POST', '/v1/chat/completions', { json: chatOf(script) });
   if (answer.status !== 200) return false;
   const reply = (answer.json as { choices: { message: { content: string } }[] }).choices[0]!.message.content;
   if (reply !== text) seen.surprising.push(`a whole answer is not what the model said: ${reply}`);
@@ -81,9 +92,11 @@ const chatWhole: Action = async (tenant, seen) => {
   return true;
 };
 
-const chatStreamed: Action = async (tenant, seen) => {
+const chatStreamed: Action = async (tenant, seen, work) => {
   const { text, script } = spoken();
-  const answer = await asked(seen, tenant, 'POST', '/v1/chat/completions', { json: chatOf(script, { stream: true }) });
+  const answer = await asked(seen, work, tenant, 'POST', '/v1/chat/completions', {
+    json: chatOf(script, { stream: true }),
+  });
   if (answer.status !== 200 || !answer.text.trimEnd().endsWith('data: [DONE]')) return false;
   const reply = deltasOf(answer.text);
   if (/"error":/.test(answer.text)) return false;
@@ -92,14 +105,14 @@ const chatStreamed: Action = async (tenant, seen) => {
   return true;
 };
 
-const hangUp: Action = async (tenant, seen) => {
+const hangUp: Action = async (tenant, seen, work) => {
   const script = JSON.stringify([{ tokens: 200, tokensPerSecond: 100 }]);
   const leaving = new AbortController();
   const response = await fetch(tenant.url('/v1/chat/completions'), {
     method: 'POST',
     headers: { authorization: `Bearer ${tenant.apiKey}`, 'content-type': 'application/json' },
     body: JSON.stringify(chatOf(script, { stream: true })),
-    signal: AbortSignal.any([leaving.signal, AbortSignal.timeout(ACTION_TIMEOUT_MS)]),
+    signal: AbortSignal.any([leaving.signal, work.leaving, AbortSignal.timeout(ACTION_TIMEOUT_MS)]),
   });
   seen.answered('hanging up', { status: response.status, text: '' });
   await response.body?.getReader().read();
@@ -108,14 +121,15 @@ const hangUp: Action = async (tenant, seen) => {
 };
 
 /** The client comes again with its key until it has an answer; whatever happened between, the chat ran once. */
-const chatOnce: Action = async (tenant, seen, stopped) => {
+const chatOnce: Action = async (tenant, seen, work) => {
   const user = `once-${randomUUID()}`;
   const { script } = spoken();
   const headers = { 'idempotency-key': randomUUID() };
   seen.repeated.push({ tenant, user });
-  while (!stopped()) {
+  while (!work.stopped) {
     const answer = await asked(
       seen,
+      work,
       tenant,
       'POST',
       '/v1/chat/completions',
@@ -130,17 +144,17 @@ const chatOnce: Action = async (tenant, seen, stopped) => {
   return false;
 };
 
-const writeFile: Action = async (tenant, seen) => {
+const writeFile: Action = async (tenant, seen, work) => {
   const path = `main/load/${randomUUID()}.md`;
   const content = `written ${randomUUID()}`;
-  const { status } = await asked(seen, tenant, 'PUT', `${tenant.path}/files/${path}`, { body: content });
+  const { status } = await asked(seen, work, tenant, 'PUT', `${tenant.path}/files/${path}`, { body: content });
   if (status === 200) seen.promised.push({ kind: 'file', tenant, path, content });
   return status === 200;
 };
 
-const remember: Action = async (tenant, seen) => {
+const remember: Action = async (tenant, seen, work) => {
   const text = `Remember ${randomUUID()}`;
-  const answer = await asked(seen, tenant, 'POST', `${tenant.path}/memories`, {
+  const answer = await asked(seen, work, tenant, 'POST', `${tenant.path}/memories`, {
     json: { agent: 'main', user: 'ada', text },
   });
   if (answer.status !== 201) return false;
@@ -149,9 +163,9 @@ const remember: Action = async (tenant, seen) => {
   return true;
 };
 
-const createAgent: Action = async (tenant, seen) => {
+const createAgent: Action = async (tenant, seen, work) => {
   const agent = `a-${randomUUID().slice(0, 8)}`;
-  const { status } = await asked(seen, tenant, 'POST', `${tenant.path}/agents`, { json: { agent } });
+  const { status } = await asked(seen, work, tenant, 'POST', `${tenant.path}/agents`, { json: { agent } });
   if (status === 201) seen.promised.push({ kind: 'agent', tenant, agent });
   return status === 201;
 };
@@ -171,6 +185,7 @@ const actions: readonly Action[] = [
 
 async function asked(
   seen: Seen,
+  { leaving }: Work,
   tenant: Tenant,
   method: string,
   path: string,
@@ -178,7 +193,7 @@ async function asked(
   alsoExplained: readonly number[] = [],
 ): Promise<Answer> {
   const answer = await tenant
-    .ask(method, path, { ...more, timeoutMs: ACTION_TIMEOUT_MS })
+    .ask(method, path, { ...more, timeoutMs: ACTION_TIMEOUT_MS, signal: leaving })
     .catch(() => ({ status: 0, headers: new Headers(), bytes: Buffer.alloc(0), text: '', json: undefined }));
   if (!alsoExplained.includes(answer.status)) seen.answered(`${method} ${path}`, answer);
   return answer;

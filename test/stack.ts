@@ -62,6 +62,11 @@ export interface Stack extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** REEF_HOME/state.json, as far as it matters here. */
+interface Recorded {
+  readonly services: readonly { name: string; process?: { pid: number }; port: number; readyPath?: string }[];
+}
+
 /**
  * A whole stack of real processes with a home and ports of its own, as `./reef up --detach` starts it. Where the run has one
  * for everybody (REEF_TEST_STACK names its home), that one, and nothing ends with it.
@@ -92,8 +97,9 @@ function stackIn(home: string, port: number, dispose: () => Promise<void>): Stac
   const { baseUrl, ...demo } = readDemo(home);
   const askHere: Stack['ask'] = (method, path, more) => ask(`${baseUrl}${path}`, method, more);
   const reef: Stack['reef'] = (...words) => reefIn(home, port, words);
-  const status = async (): Promise<readonly ServiceStatus[]> =>
+  const status: Stack['status'] = async () =>
     (JSON.parse((await reef('status', '--json')).stdout) as { services: ServiceStatus[] }).services;
+  const recorded = () => JSON.parse(readFileSync(join(home, 'state.json'), 'utf8')) as Recorded;
 
   return {
     home,
@@ -122,12 +128,24 @@ function stackIn(home: string, port: number, dispose: () => Promise<void>): Stac
       };
     },
     async kill(name) {
-      const pid = (await status()).find((service) => service.name === name)?.pid;
+      const pid = recorded().services.find((service) => service.name === name)?.process?.pid;
       if (!pid) throw new Error(`${name} does not run`);
       process.kill(pid, 'SIGKILL');
     },
     async ready(limitMs) {
-      await until(async () => (await reef('status', '--json')).code === 0, limitMs, 'every service is ready');
+      // The edge asks every service; the command, which starts a process, has the last word.
+      const answers = async (url: string) =>
+        (await ask(url, 'GET', { timeoutMs: 3_000 }).catch(() => null))?.status === 200;
+      const all = async () => {
+        const { services } = recorded();
+        const asked = services.filter(({ readyPath }) => readyPath !== undefined);
+        if (!services.every((service) => service.process)) return false;
+        return (
+          await Promise.all(asked.map(({ port: at, readyPath }) => answers(`http://127.0.0.1:${at}${readyPath}`)))
+        ).every(Boolean);
+      };
+      const well = async () => (await all()) && (await reef('status', '--json')).code === 0;
+      await until(well, limitMs, 'every service is ready');
     },
     [Symbol.asyncDispose]: dispose,
   };
