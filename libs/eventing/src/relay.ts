@@ -96,6 +96,8 @@ export class Relay {
         broken.catch(() => undefined);
         // The checkpoint may lag behind a crash: consumers drop what they have seen.
         await client.query('set synchronous_commit = off');
+        // A plan made while the log was short would read all of it, again and again, until the next analyze.
+        await client.query('set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off');
         await this.#lead(client);
       } catch (error) {
         if (!this.#stopping && !isPassing(error)) this.options.onBug(error);
