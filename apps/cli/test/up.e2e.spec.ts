@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -122,6 +122,32 @@ describe('a stack on this machine', () => {
     },
     commandLimitMs,
   );
+
+  test(
+    'that cannot start says why at once, in words, and leaves nothing running',
+    async () => {
+      const provider = { OPENAI_API_KEY: 'sk-test', OPENAI_BASE_URL: 'nonsense' };
+      const startedMs = Date.now();
+      const { code, stderr } = await reefIn(provider, 'up');
+      expect(code).toBe(1);
+      expect(stderr).toContain('dispatch ended while starting (code 1): OPENAI_BASE_URL is not an http(s) URL.');
+      expect(stderr).not.toContain('"level"');
+      // The edge is ready only when dispatch is: waiting for it would take three minutes.
+      expect(Date.now() - startedMs).toBeLessThan(60_000);
+      expect(await reef('status', '--json')).toMatchObject({ code: 1, stdout: '{"services":[]}\n' });
+    },
+    commandLimitMs,
+  );
+
+  test('names the setting whose server cannot be reached, and doctor makes no home to say so', async () => {
+    const elsewhere = join(folder, 'elsewhere');
+    const env = { REEF_HOME: elsewhere, REEF_DATABASE_URL: 'postgres://admin:a-secret@127.0.0.1:1/reef' };
+    const [doctor, up] = [await reefIn(env, 'doctor'), await reefIn({ ...env, REEF_HOME: `${elsewhere}-up` }, 'up')];
+    expect(existsSync(elsewhere)).toBe(false);
+    expect(doctor).toMatchObject({ code: 1, stdout: expect.stringContaining('✗ REEF_DATABASE_URL: nobody listens') });
+    expect(up).toMatchObject({ code: 1, stderr: expect.stringContaining('REEF_DATABASE_URL cannot be used') });
+    expect(doctor.stdout + up.stdout + up.stderr).not.toContain('a-secret');
+  });
 
   async function status(): Promise<Status> {
     return JSON.parse((await reef('status', '--json')).stdout) as Status;

@@ -58,7 +58,8 @@ export async function startStack(
     simulatorUrl,
   };
   await report.step('databases', () => prepareDatabases(adminUrl, prefix, layout, env, wiring, keeper.stopSignal));
-  await allOf(
+  // Not waited for after a failure: the edge would wait for the one that failed. The caller ends whatever is still starting.
+  await Promise.all(
     [...statefulServices, 'edge' as const].map((name) => {
       const environment = (port: number) => serviceEnvironment(name, env, layout, wiring, port);
       const own = name === 'edge' ? { port: layout.port } : {};
