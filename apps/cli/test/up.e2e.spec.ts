@@ -22,7 +22,15 @@ const names = [
 ];
 
 interface Status {
-  services: { name: string; pid: number | null; port: number; ready: boolean; rssBytes: number; restarts: number }[];
+  services: {
+    name: string;
+    pid: number | null;
+    port: number;
+    ready: boolean;
+    rssBytes: number;
+    pssBytes: number;
+    restarts: number;
+  }[];
 }
 
 // One story, told in order: each test goes on where the one before has ended.
@@ -51,6 +59,13 @@ describe('a stack on this machine', () => {
     },
     commandLimitMs,
   );
+
+  test('counts PostgreSQL’s connections as part of its memory', async () => {
+    const { pid, pssBytes } = of(await status(), 'postgres');
+    const alone = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
+    // Six services hold connections, and each is a process of several megabytes.
+    expect(pssBytes).toBeGreaterThan(Number(alone) * 1024 + 20e6);
+  });
 
   test(
     'answers in the terminal',
