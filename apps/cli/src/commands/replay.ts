@@ -13,6 +13,8 @@ import { mainFile, nodeFlags, ownerEnvironment, statefulServices } from '../stac
 import type { StatefulService } from '../stack/services.js';
 import { readState } from '../stack/state.js';
 
+const replaysAtOnceMax = 2;
+
 /** Rebuilds the projections of one service or of all; with `check` only compares. Exit code 1 on a difference. */
 export async function replay(command: { service: string | undefined; check: boolean }): Promise<number> {
   const services = statefulServices.filter((name) => command.service === undefined || name === command.service);
@@ -32,11 +34,16 @@ export async function replay(command: { service: string | undefined; check: bool
       simulatorUrl: undefined,
     };
     let different = 0;
-    for (const name of services) {
-      process.stdout.write(`── ${name}\n`);
-      const code = await replayOne(name, command.check, ownerEnvironment(name, process.env, layout, wiring));
-      if (code !== 0) different += 1;
-    }
+    const waiting = [...services];
+    const replayer = async () => {
+      for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+        const env = ownerEnvironment(name, process.env, layout, wiring);
+        const { code, output } = await replayOne(name, command.check, env);
+        process.stdout.write(`── ${name}\n${output}`);
+        if (code !== 0) different += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: replaysAtOnceMax }, replayer));
     process.stdout.write(different === 0 ? 'no difference\n' : `${different} of ${services.length} services failed\n`);
     return different === 0 ? 0 : 1;
   } finally {
@@ -84,13 +91,21 @@ function runningNatsUrl(layout: Layout, password: string): string {
   return `nats://reef:${password}@127.0.0.1:${port}`;
 }
 
-function replayOne(name: StatefulService, check: boolean, env: NodeJS.ProcessEnv): Promise<number> {
+/** Several run at once, so each one's output is kept until it ends, and read as a whole. */
+function replayOne(
+  name: StatefulService,
+  check: boolean,
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...nodeFlags, mainFile(name), 'replay', ...(check ? ['--check'] : [])], {
       env,
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit'],
     });
-    child.once('error', () => resolve(1));
-    child.once('exit', (code) => resolve(code ?? 1));
+    const parts: Buffer[] = [];
+    child.stdout.on('data', (part: Buffer) => parts.push(part));
+    const end = (code: number) => resolve({ code, output: Buffer.concat(parts).toString('utf8') });
+    child.once('error', () => end(1));
+    child.once('close', (code) => end(code ?? 1));
   });
 }
