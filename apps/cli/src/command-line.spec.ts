@@ -11,7 +11,8 @@ describe('the command line', () => {
     [['chat', '--agent', 'ada', 'hello', 'there'], { name: 'chat', agent: 'ada', message: 'hello there' }],
     [['test'], { name: 'test', heights: ['unit', 'int', 'e2e'] }],
     [['test', 'int'], { name: 'test', heights: ['int'] }],
-    [['replay', '--service', 'memory', '--check'], { name: 'replay', service: 'memory', check: true }],
+    [['replay', '--service', 'memory', '--check'], { name: 'replay', service: 'memory', check: true, json: false }],
+    [['replay', '--json'], { name: 'replay', service: undefined, check: false, json: true }],
     [['bench', 'start', '--json'], { name: 'bench', bench: 'start', json: true }],
     [['up', '--help'], { name: 'help' }],
   ])('%j is understood', (words, command) => {

@@ -17,7 +17,7 @@ export type Command =
   | { readonly name: 'doctor' }
   | { readonly name: 'chat'; readonly agent: string | undefined; readonly message: string }
   | { readonly name: 'test'; readonly heights: readonly Height[] }
-  | { readonly name: 'replay'; readonly service: string | undefined; readonly check: boolean }
+  | { readonly name: 'replay'; readonly service: string | undefined; readonly check: boolean; readonly json: boolean }
   | { readonly name: 'bench'; readonly bench: string | undefined; readonly json: boolean };
 
 type OptionTypes = Readonly<Record<string, 'boolean' | 'string'>>;
@@ -65,9 +65,14 @@ const commands: Readonly<
     },
   },
   replay: {
-    options: { service: 'string', check: 'boolean' },
+    options: { service: 'string', check: 'boolean', json: 'boolean' },
     wordsMax: 0,
-    read: ({ text, flag }) => ({ name: 'replay', service: text('service'), check: flag('check') }),
+    read: ({ text, flag }) => ({
+      name: 'replay',
+      service: text('service'),
+      check: flag('check'),
+      json: flag('json'),
+    }),
   },
   bench: {
     options: { json: 'boolean' },

@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { endAbandonedPostgres } from '@reef/embedded';
 import { UsageError } from '../command-line.js';
 import { Explained } from '../explained.js';
+import { heading, outcomeOf, rowOf, verdictOf } from '../replay/outcome.js';
+import type { Outcome } from '../replay/outcome.js';
 import { databasePrefix, databasesOf, externalAdminUrl } from '../stack/databases.js';
 import { requireExternal } from '../stack/external/require-external.js';
 import { lockHome, runningSupervisor } from '../stack/home-lock.js';
@@ -14,9 +16,13 @@ import type { StatefulService } from '../stack/services.js';
 import { readState } from '../stack/state.js';
 
 const replaysAtOnceMax = 2;
+const outputCharactersMax = 1024 * 1024;
 
-/** Rebuilds the projections of one service or of all; with `check` only compares. Exit code 1 on a difference. */
-export async function replay(command: { service: string | undefined; check: boolean }): Promise<number> {
+/**
+ * Rebuilds the projections of one service or of all; with `check` only compares. A table for people, or with `json` a line of
+ * JSON for each service. Exit code 1 on a difference or a failure.
+ */
+export async function replay(command: { service: string | undefined; check: boolean; json: boolean }): Promise<number> {
   const services = statefulServices.filter((name) => command.service === undefined || name === command.service);
   if (services.length === 0) {
     throw new UsageError(`"${command.service}" has no projections; these have: ${statefulServices.join(', ')}`);
@@ -33,19 +39,23 @@ export async function replay(command: { service: string | undefined; check: bool
       passwords,
       simulatorUrl: undefined,
     };
-    let different = 0;
+    const outcomes: Outcome[] = [];
+    let allWell = true;
+    const write = (text: string) => process.stdout.write(`${text}\n`);
+    if (!command.json) write(heading);
     const waiting = [...services];
     const replayer = async () => {
       for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
         const env = ownerEnvironment(name, process.env, layout, wiring);
-        const { code, output } = await replayOne(name, command.check, env);
-        process.stdout.write(`── ${name}\n${output}`);
-        if (code !== 0) different += 1;
+        const { code, outcome } = await replayOne(name, command.check, env);
+        outcomes.push(outcome);
+        allWell &&= code === 0;
+        write(command.json ? JSON.stringify(outcome) : rowOf(outcome));
       }
     };
     await Promise.all(Array.from({ length: replaysAtOnceMax }, replayer));
-    process.stdout.write(different === 0 ? 'no difference\n' : `${different} of ${services.length} services failed\n`);
-    return different === 0 ? 0 : 1;
+    if (!command.json) write(verdictOf(outcomes, command.check));
+    return allWell ? 0 : 1;
   } finally {
     await server.stop();
   }
@@ -96,16 +106,18 @@ function replayOne(
   name: StatefulService,
   check: boolean,
   env: NodeJS.ProcessEnv,
-): Promise<{ code: number; output: string }> {
+): Promise<{ code: number; outcome: Outcome }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...nodeFlags, mainFile(name), 'replay', ...(check ? ['--check'] : [])], {
       env,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const parts: Buffer[] = [];
-    child.stdout.on('data', (part: Buffer) => parts.push(part));
-    const end = (code: number) => resolve({ code, output: Buffer.concat(parts).toString('utf8') });
-    child.once('error', () => end(1));
-    child.once('close', (code) => end(code ?? 1));
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      // The report is the last line.
+      output = (output + text).slice(-outputCharactersMax);
+    });
+    child.once('error', (error) => resolve({ code: 1, outcome: { service: name, check, failed: error.message } }));
+    child.once('close', (code) => resolve({ code: code ?? 1, outcome: outcomeOf(name, check, output) }));
   });
 }
