@@ -55,6 +55,8 @@ export default {
       ...shared,
       displayName: 'e2e',
       testMatch: ['<rootDir>/{apps,libs,test}/**/*.e2e.spec.ts'],
+      globalSetup: '<rootDir>/test/jest/start-stack.mjs',
+      globalTeardown: '<rootDir>/test/jest/stop-stack.mjs',
       testPathIgnorePatterns: ['/node_modules/', '/dist/'],
     },
   ],
