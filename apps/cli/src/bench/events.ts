@@ -116,7 +116,7 @@ function cpuFigures(cpu: readonly [string, number][], commands: number): Figure[
 
 /** Folds everything again and compares; a difference is an error. */
 async function replayed(stack: OwnStack, service: string): Promise<Figure[]> {
-  const output = await stack.reef('replay', '--check', '--service', service);
+  const output = await stack.reef('replay', '--check', '--json', '--service', service);
   const line = output.split('\n').find((text) => text.startsWith('{'));
   if (line === undefined) throw new Error(`the replay of ${service} said nothing: ${output}`);
   const report = JSON.parse(line) as { events: number; durationMs: number; differences: string[] };
