@@ -3,7 +3,6 @@ import { ReefModule, type ServiceDefinition } from '@reef/service';
 import { Books } from './books.js';
 import { BudgetsCommands } from './budgets.commands.js';
 import { BudgetsQueries } from './budgets.queries.js';
-import { LostHolds } from './lost-holds.js';
 import { migrations } from './migrations/index.js';
 import { PriceList } from './price-list.js';
 import { LedgerRow } from './projections/ledger.js';
@@ -23,6 +22,6 @@ export const definition: ServiceDefinition = {
 @Module({
   imports: [ReefModule.for(definition)],
   controllers: [BudgetsCommands, BudgetsQueries, OpenTenant, EndDeadTurns],
-  providers: [Books, LostHolds, PriceList, Sweeper],
+  providers: [Books, PriceList, Sweeper],
 })
 export class BudgetsModule {}

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Delivered } from './decorators.js';
 import { ensureFeed, EVENTS_STREAM } from './event-feed.js';
+import { Later } from './later.js';
 import { inSpan, SpanKind, traceFrom } from './tracing.js';
 
 const ACK_WAIT_NS = 30 * 1_000_000_000;
@@ -163,7 +164,8 @@ export async function consumeEvents(nats: NatsConnection, options: ReactionOptio
             options.deliver(delivered(contract, event), contextOf(event, options.durable)),
           );
         } catch (error) {
-          options.onBug(error, event.tenant); // One event that cannot be handled must not hold up the others.
+          // One event that cannot be handled must not hold up the others.
+          if (!(error instanceof Later)) options.onBug(error, event.tenant);
           again.push(event);
         }
       }

@@ -10,6 +10,7 @@ export {
 } from './event-consumer.js';
 export { ensureFeed, EVENTS_STREAM, isMissing } from './event-feed.js';
 export { newId } from './ids.js';
+export { Later } from './later.js';
 export { logContext } from './log-context.js';
 export { fieldErrors, NatsServer, type NatsServerOptions } from './nats-server.js';
 export { type OnBehalfOf, REQUEST_TIMEOUT_MS, type RequestOptions, Requests } from './requests.js';
