@@ -59,7 +59,7 @@ export class AgentCommands {
       sealReply: true,
       reply: (agent) => viewOf(agent, this.providers.defaultModel()),
     });
-    this.agents.forget(context.tenant, agent);
+    this.agents.announceChange(context.tenant, agent);
     return result as ResultOf<typeof updateAgent>;
   }
 
@@ -77,7 +77,7 @@ export class AgentCommands {
       context,
       reply: () => ({}),
     });
-    this.agents.forget(context.tenant, input.agent);
+    this.agents.announceChange(context.tenant, input.agent);
     return result as ResultOf<typeof archiveAgent>;
   }
 

@@ -674,20 +674,21 @@ describe('what is read', () => {
 
   test('is nowhere in the database as it was said', async () => {
     const tenant = await opened();
-    const secret = 'the safe opens with 4711';
+    // No hexadecimal number and no key in base64 is ever this by chance.
+    const secret = 'the safe opens with xylophone quartz';
     await must(commands.createAgent, tenant, { agent: 'guard', instructions: secret });
     await must(commands.updateAgent, tenant, { agent: 'guard', instructions: `${secret}!` });
     const { text } = await say(tenant, secret, { agent: 'guard', session: 'desk' });
     expect(text).toContain(secret);
     for (const table of ['es.event', 'es.command', 'es.snapshot', 'view.turns', 'view.sessions', 'view.agents']) {
       const { rows } = await service.owner.query(
-        `select 1 from ${table} t where t::text like $1 or t::text like '%4711%'`,
+        `select 1 from ${table} t where t::text like $1 or t::text like '%xylophone%'`,
         [`%${secret}%`],
       );
       expect([table, rows.length]).toEqual([table, 0]);
     }
     const told = await service.nextEvent(events.TurnCompleted, tenant);
-    expect(JSON.stringify(told)).not.toContain('4711');
+    expect(JSON.stringify(told)).not.toContain('xylophone');
   });
 });
 

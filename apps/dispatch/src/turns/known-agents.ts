@@ -1,6 +1,5 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
-import { dispatch } from '@reef/contracts';
 import { EventStore } from '@reef/eventing';
 import { NATS } from '@reef/service';
 import { LRUCache } from 'lru-cache';
@@ -13,6 +12,12 @@ const AGENTS_KEPT_MAX = 10_000;
 /** A change in another instance whose announcement was missed is noticed after this time, ms. */
 const KEPT_MS = 15_000;
 
+/** Core NATS, not stored: an agent changed. */
+const changed = {
+  subject: (tenant: string, agent: string) => `tenant.${tenant}.dispatch.live.agentChanged.${agent}`,
+  pattern: 'tenant.*.dispatch.live.agentChanged.*',
+};
+
 /** An agent as a turn needs it: with the model it will use. */
 export interface KnownAgent {
   readonly agent: string;
@@ -21,11 +26,11 @@ export interface KnownAgent {
   readonly instructions: string;
 }
 
-/** The agents that turns ask for, kept until an event says that one changed. */
+/** The agents that turns ask for, kept until the instance that changes one says so. */
 @Injectable()
 export class KnownAgents implements OnModuleInit, OnModuleDestroy {
   readonly #agents = new LRUCache<string, Agent>({ max: AGENTS_KEPT_MAX, ttl: KEPT_MS });
-  #subscriptions: Subscription[] = [];
+  #subscription: Subscription | null = null;
 
   constructor(
     private readonly store: EventStore,
@@ -34,16 +39,16 @@ export class KnownAgents implements OnModuleInit, OnModuleDestroy {
   ) {}
 
   onModuleInit(): void {
-    const { AgentCreated, AgentUpdated, AgentArchived } = dispatch.events;
-    this.#subscriptions = [AgentCreated, AgentUpdated, AgentArchived].map(({ pattern }) =>
-      this.nats.subscribe(pattern, {
-        callback: (_error, message) => this.#forgetTenant(message.subject.split('.')[1] ?? ''),
-      }),
-    );
+    this.#subscription = this.nats.subscribe(changed.pattern, {
+      callback: (_error, { subject }) => {
+        const [, tenant = '', , , , agent = ''] = subject.split('.');
+        this.#agents.delete(`${tenant} ${agent}`);
+      },
+    });
   }
 
   onModuleDestroy(): void {
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#subscription?.unsubscribe();
   }
 
   /** The agent, if there is one and it is not archived. */
@@ -58,12 +63,9 @@ export class KnownAgents implements OnModuleInit, OnModuleDestroy {
     return { ...known, model: known.model ?? this.providers.defaultModel() };
   }
 
-  /** This process changed an agent itself: nobody needs to be told first. */
-  forget(tenant: string, agent: string): void {
+  /** Tells every instance, this one first. Said before the command's reply, it is heard before anything its causer sends next. */
+  announceChange(tenant: string, agent: string): void {
     this.#agents.delete(`${tenant} ${agent}`);
-  }
-
-  #forgetTenant(tenant: string): void {
-    for (const key of this.#agents.keys()) if (key.startsWith(`${tenant} `)) this.#agents.delete(key);
+    this.nats.publish(changed.subject(tenant, agent));
   }
 }
