@@ -8,7 +8,7 @@ const BATCH_MAX = 500;
 /** How long a relay that hears of no commit waits before it looks, ms: the commits of other instances are not announced. */
 const POLL_MS = 50;
 /** The same once nothing was found; what an idle service costs. */
-const IDLE_POLL_MS = 100;
+const IDLE_POLL_MS = 250;
 const COALESCE_MS = 8;
 /** How often the position is written down: a crash publishes again what came since, and consumers drop it. */
 const SAVE_EVERY_MS = 250;
