@@ -42,7 +42,7 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.spec.ts', '**/test/**/*.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
-  { files: ['apps/cli/**', 'libs/testing/src/jest/**', 'tools/**'], rules: { 'no-console': 'off' } },
+  { files: ['apps/cli/**', 'tools/**'], rules: { 'no-console': 'off' } },
   {
     files: ['apps/*/src/domain/**/*.ts'],
     ignores: ['**/*.spec.ts'],

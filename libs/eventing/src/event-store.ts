@@ -32,8 +32,6 @@ const STATES_CACHED_MAX = 10_000;
 const STATE_IDLE_MS = 5 * 60_000;
 const RETRY_AFTER_FAULT_MS = 100;
 const STOP_TIMEOUT_MS = 10_000;
-/** How long a commit that nobody waits for may wait for company. */
-export const LINGER_MS = 5;
 
 export interface EventStoreOptions {
   readonly service: string;
@@ -63,7 +61,7 @@ export class EventStore {
   #waitingCount = 0;
   #loading = false;
   #committing = false;
-  #scheduled: 'now' | 'soon' | null = null;
+  #scheduled = false;
   #stopped = false;
   #idle: (() => void)[] = [];
   readonly #running = new Map<string, Promise<Result<unknown>>>();
@@ -184,7 +182,7 @@ export class EventStore {
   #enqueue(waiting: Waiting): void {
     if (this.#isWarm(waiting)) {
       this.#ready.push(waiting);
-      this.#schedule(waiting.options.relaxed ? 'soon' : 'now');
+      this.#schedule();
     } else {
       this.#cold.push(waiting);
       if (!this.#loading) setImmediate(() => void this.#warmUp());
@@ -220,7 +218,7 @@ export class EventStore {
             if (!known || known.version < loaded.version) this.#states.set(key, loaded);
           }
           this.#ready.push(...batch);
-          this.#schedule('now');
+          this.#schedule();
         } catch (error) {
           await this.#afterFault(error, batch);
         }
@@ -230,16 +228,15 @@ export class EventStore {
     }
   }
 
-  #schedule(when: 'now' | 'soon'): void {
-    if (this.#committing || this.#scheduled === 'now' || this.#scheduled === when) return;
-    this.#scheduled = when;
+  #schedule(): void {
+    if (this.#committing || this.#scheduled) return;
+    this.#scheduled = true;
     // `setImmediate` lets all messages of one socket read join the same commit.
-    if (when === 'now') setImmediate(() => void this.#commitAll());
-    else setTimeout(() => void this.#commitAll(), LINGER_MS);
+    setImmediate(() => void this.#commitAll());
   }
 
   async #commitAll(): Promise<void> {
-    this.#scheduled = null;
+    this.#scheduled = false;
     if (this.#committing) return;
     this.#committing = true;
     try {
@@ -252,7 +249,7 @@ export class EventStore {
       this.options.onBug(error);
     } finally {
       this.#committing = false;
-      if (this.#ready.length > 0) this.#schedule('now');
+      if (this.#ready.length > 0) this.#schedule();
     }
   }
 

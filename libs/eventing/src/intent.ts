@@ -18,8 +18,6 @@ export interface ExecuteOptions {
   readonly commandId?: string;
   /** The reply holds a secret: it is kept sealed with the tenant's key. */
   readonly sealReply?: boolean;
-  /** Nobody waits for this: it may linger to share a commit. */
-  readonly relaxed?: boolean;
 }
 
 export interface Outcome<State, E extends DomainEvent> {

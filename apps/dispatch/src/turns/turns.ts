@@ -90,10 +90,6 @@ export class Turns implements BeforeApplicationShutdown {
     @InjectLogger() private readonly logger: Logger,
   ) {}
 
-  get runningCount(): number {
-    return this.#running.size;
-  }
-
   /** Writes the request down, answers, and runs the turn. While it is written, its first model call is already reserved. */
   async start(input: StartTurn, context: TenantContext): Promise<StartTurnResult> {
     const { tenant } = context;
