@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { budgets, identity, PLATFORM, telemetry } from '@reef/contracts';
-import { newId } from '@reef/messaging';
+import { type FeedEvent, newId } from '@reef/messaging';
 import { eventually, startService, type TestService } from '@reef/testing';
+import { recordAudit } from '../src/feed/fold.js';
 import { definition, TelemetryModule } from '../src/telemetry.module.js';
 import { tell, type Told, turn } from './story.js';
 
@@ -123,6 +124,34 @@ describe('telemetry', () => {
       [30, 15],
       [30, 15],
     ]);
+  });
+
+  test("an event of one tenant does not hide another tenant's event with the same id, in whatever batch they come", async () => {
+    const [one, other] = [service.tenant(), service.tenant()];
+    const { event, data, id } = turn().call().settled('300');
+    const toldBy = (tenant: string): FeedEvent => ({
+      ...id,
+      tenant,
+      service: event.service,
+      stream: 'test/1',
+      version: 1,
+      type: event.name,
+      schemaVersion: event.schemaVersion,
+      data,
+      actor: 'service:test',
+      causationId: null,
+      traceparent: null,
+      occurredAt: new Date().toISOString(),
+    });
+    const client = await service.owner.connect();
+    try {
+      await client.query('begin');
+      const fresh = await recordAudit(client, [one, other, one, other].map(toldBy));
+      expect(fresh.map(({ tenant }) => tenant)).toEqual([one, other]);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
   });
 
   async function count(tenant: string): Promise<number> {

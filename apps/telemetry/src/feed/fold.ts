@@ -19,18 +19,18 @@ export const LIVE: Tables = { calls: 'view.calls', turns: 'view.turns' };
  */
 export async function recordAudit(client: ClientBase, events: readonly FeedEvent[]): Promise<FeedEvent[]> {
   // In the key's order, so that two instances with events in common cannot wait for each other.
-  const { rows } = await client.query<{ event_id: string }>(
+  const { rows } = await client.query<{ tenant_id: string; event_id: string }>(
     `insert into view.audit (tenant_id, event_id, service, type, stream, version, schema_version, data, actor, command_id, correlation_id, causation_id, occurred_at)
      select tenant, "eventId", service, type, stream, version, "schemaVersion", data, actor, "commandId", "correlationId", "causationId", "occurredAt"
      from json_to_recordset($1) as event(tenant text, "eventId" uuid, service text, type text, stream text, version int, "schemaVersion" smallint,
        data jsonb, actor text, "commandId" text, "correlationId" text, "causationId" text, "occurredAt" timestamptz)
      order by tenant collate "C", "eventId"
-     on conflict do nothing returning event_id`,
+     on conflict do nothing returning tenant_id, event_id`,
     [JSON.stringify(events)],
   );
-  const fresh = new Set(rows.map((row) => row.event_id));
+  const fresh = new Set(rows.map((row) => `${row.tenant_id} ${row.event_id}`));
   // Deleting as they are found keeps one of two copies in the same batch.
-  return events.filter((event) => fresh.delete(event.eventId.toLowerCase()));
+  return events.filter(({ tenant, eventId }) => fresh.delete(`${tenant} ${eventId.toLowerCase()}`));
 }
 
 /**
