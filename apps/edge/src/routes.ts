@@ -8,7 +8,8 @@ import { keyRoutes } from './api/keys.js';
 import { memoryRoutes } from './api/memories.js';
 import { operationsRoutes } from './api/operations.js';
 import { platformRoutes } from './api/platform.js';
-import { priceRoutes, spendingRoutes } from './api/spending.js';
+import { priceRoutes } from './api/prices.js';
+import { platformCostRoutes, spendingRoutes } from './api/spending.js';
 import { consolePage } from './console/console.js';
 import { docsPage } from './http/docs.js';
 import { openApi } from './http/openapi.js';
@@ -72,6 +73,7 @@ export const routes: readonly Route[] = [
   ...activityRoutes,
   ...keyRoutes,
   ...platformRoutes,
+  ...platformCostRoutes,
   ...priceRoutes,
   ...operationsRoutes,
   ...pageRoutes,

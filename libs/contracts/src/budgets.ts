@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { command, event, query, service } from './declare.js';
+import { modelId, price, prices, PricesPublished, publishPrices, usage } from './pricing.js';
 import {
   agentId,
   amount,
@@ -18,8 +19,6 @@ export const limitScope = z.enum(['tenant', 'agent', 'user', 'key']);
 export const limitWindow = z.enum(['hour', 'day', 'week', 'month', 'total']);
 export const limitUnit = z.enum(['usd', 'tokens', 'messages', 'requests']);
 export const turnSource = z.enum(['chat', 'agent', 'schedule', 'heartbeat']);
-/** `provider/model`, as agents name it. */
-export const modelId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}\/[\x21-\x7e]{1,120}$/, 'use provider/model');
 
 /** The calendar month in UTC whose books hold a reservation. */
 export const monthKey = z.string().regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'use YYYY-MM');
@@ -36,16 +35,6 @@ export const limit = z.strictObject({
   hard: z.boolean().default(true),
 });
 
-/** Disjoint kinds of tokens: they add up to what the provider reported. */
-export const usage = z.strictObject({
-  inputTokens: count,
-  cacheReadTokens: count,
-  cacheWriteTokens: count,
-  outputTokens: count,
-  reasoningTokens: count,
-});
-export type Usage = z.output<typeof usage>;
-
 export const pressure = z.object({
   /** (posted + held) ÷ cap of the tightest hard limit; 0–1, more if a limit was lowered below what is spent. */
   utilisation: z.number().nonnegative(),
@@ -61,15 +50,6 @@ export const attribution = z.strictObject({
   keyId: z.string().max(64).nullable(),
   model: modelId,
   source: turnSource,
-});
-
-export const price = z.strictObject({
-  model: modelId,
-  /** pico-USD a token, one for each kind. */
-  inputPico: picoUsd,
-  cacheReadPico: picoUsd,
-  cacheWritePico: picoUsd,
-  outputPico: picoUsd,
 });
 
 export const limitStanding = z.object({
@@ -137,12 +117,7 @@ export const budgets = service('budgets', {
       output: emptyObject,
       refusals: ['reservation_unknown', 'already_settled'],
     }),
-    /** Under the `platform` context, by an operator: a new version of the price book. Models that are not named keep their price. */
-    publishPrices: command({
-      input: z.strictObject({ prices: z.array(price).min(1).max(5_000) }),
-      output: z.object({ priceVersion: count }),
-      refusals: ['price_negative', 'model_repeated'],
-    }),
+    publishPrices,
   },
   queries: {
     balance: query({ input: emptyObject, output: z.object({ limits: z.array(limitStanding), pressure }) }),
@@ -161,8 +136,7 @@ export const budgets = service('budgets', {
         }),
       ),
     }),
-    /** Under the `platform` context. */
-    prices: query({ input: emptyObject, output: z.object({ priceVersion: count, prices: z.array(price) }) }),
+    prices,
     asOf: query({
       input: z.strictObject({ at: instant }),
       output: z.object({ limits: z.array(limitStanding) }),
@@ -233,14 +207,6 @@ export const budgets = service('budgets', {
         expiredAt: instant,
       }),
     ),
-    /** New or changed prices. What an operator published is not overwritten by the built-in catalogue. */
-    PricesPublished: event(
-      z.object({
-        priceVersion: count,
-        source: z.enum(['catalogue', 'operator']),
-        prices: z.array(price),
-        publishedAt: instant,
-      }),
-    ),
+    PricesPublished,
   },
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { modelId, turnSource, usage } from './budgets.js';
+import { turnSource } from './budgets.js';
 import { command, event, query, service } from './declare.js';
+import { modelId, usage } from './pricing.js';
 import {
   agentId,
   count,

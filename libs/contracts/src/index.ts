@@ -28,18 +28,8 @@ export {
   uuid,
 } from './values.js';
 export { apiKeyView, identity, role } from './identity.js';
-export {
-  attribution,
-  budgets,
-  limit,
-  limitStanding,
-  modelId,
-  pressure,
-  price,
-  turnSource,
-  usage,
-  type Usage,
-} from './budgets.js';
+export { attribution, budgets, limit, limitStanding, pressure, turnSource } from './budgets.js';
+export { modelId, price, usage, type Usage } from './pricing.js';
 export {
   agentView,
   ALIVE_EVERY_MS,
