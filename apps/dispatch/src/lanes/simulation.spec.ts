@@ -41,7 +41,7 @@ describe('over every ten seconds of backlog', () => {
     ['four tenants of weights one to four', backlogged(4, (at) => ({ weight: 1 + at }))],
     [
       'twenty tenants whose turns are from short to eight times as long',
-      backlogged(20, (at) => ({ tokens: 50 * (1 + (at % 8)) })),
+      backlogged(20, (at) => ({ load: { open: 100 }, tokens: 50 * (1 + (at % 8)) })),
     ],
   ];
   test.each(loads)('%s share a lane with a Jain index of 0.99', (_, tenants) => {
