@@ -197,7 +197,7 @@ describe('under load', () => {
     const [booked] = await rowsOf<{ input: string; output: string }>(
       stack,
       'budgets',
-      `select coalesce(sum((usage->>'inputTokens')::bigint + (usage->>'cacheReadTokens')::bigint + (usage->>'cacheWriteTokens')::bigint), 0)::text as input,
+      `select coalesce(sum((usage->>'inputTokens')::bigint + (usage->>'cacheReadTokens')::bigint + (usage->>'cacheWriteTokens')::bigint + (usage->>'cacheWrite1hTokens')::bigint), 0)::text as input,
          coalesce(sum((usage->>'outputTokens')::bigint), 0)::text as output
        from view.ledger where not estimated and cost_pico is not null`,
     );

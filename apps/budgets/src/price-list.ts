@@ -1,17 +1,18 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { PLATFORM, type Result, type TenantContext } from '@reef/contracts';
+import { type budgets, type OutputOf, PLATFORM, type Result, type TenantContext } from '@reef/contracts';
 import { EventStore, inTenants } from '@reef/eventing';
 import { DATABASE, Periodic, serviceContext } from '@reef/service';
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Price } from './domain/money.js';
-import { priceBook, type PriceBook, type PriceBookCommand } from './domain/price-book.js';
+import { announcedIn, priceAt, priceBook, type PriceBook, type PriceBookCommand } from './domain/price-book.js';
 import { PRICE_BOOK, prices } from './streams.js';
 
 /** Another instance's publication is known here after this long, ms. */
 const READ_EVERY_MS = 5_000;
 /** An unknown model makes the book be read again, but not more often than this, ms. */
 const READ_AGAIN_MS = 500;
+const bigintsAsText = (_key: string, value: unknown) => (typeof value === 'bigint' ? value.toString() : value);
 
 /** Today's prices in memory. */
 @Injectable()
@@ -31,8 +32,7 @@ export class PriceList implements OnApplicationBootstrap {
     const { catalogueAt } = await import('./catalogue.js');
     const nowMs = Date.now();
     const catalogue = catalogueAt(nowMs);
-    const content = catalogue.map((price) => Object.values(price).join(' ')).join('\n');
-    const commandId = `catalogue-${createHash('sha256').update(content).digest('hex')}`;
+    const commandId = `catalogue-${createHash('sha256').update(JSON.stringify(catalogue, bigintsAsText)).digest('hex')}`;
     const context = serviceContext(PLATFORM, 'budgets', commandId);
     const published = await this.publish(context, { prices: catalogue, source: 'catalogue', nowMs });
     if (!published.ok) throw new Error(`the catalogue could not be published: ${published.message}`);
@@ -51,20 +51,20 @@ export class PriceList implements OnApplicationBootstrap {
     return result;
   }
 
-  /** Null for a model that nobody priced. */
+  /** The price in force now and the publication it stands in; null for a model that nobody priced. */
   async priceOf(model: string): Promise<{ price: Price; priceVersion: number } | null> {
-    let known = this.#book.prices.get(model);
+    let known = priceAt(this.#book, model, Date.now());
     if (!known && performance.now() - this.#readAtMs >= READ_AGAIN_MS) {
       await this.#read();
-      known = this.#book.prices.get(model);
+      known = priceAt(this.#book, model, Date.now());
     }
-    return known ? { price: known.price, priceVersion: this.#book.priceVersion } : null;
+    return known && { price: known.price, priceVersion: known.priceVersion };
   }
 
-  /** The whole book as the record has it now. */
-  async current(): Promise<PriceBook> {
+  /** What the record has in force now, and announced. */
+  async current(): Promise<OutputOf<typeof budgets.queries.prices>> {
     await this.#read();
-    return this.#book;
+    return { priceVersion: this.#book.priceVersion, prices: announcedIn(this.#book, Date.now()) };
   }
 
   async #read(): Promise<void> {

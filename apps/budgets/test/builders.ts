@@ -1,3 +1,4 @@
+import type { Plan } from '@reef/contracts';
 import type { BudgetCommand, BudgetEvent } from '../src/domain/budget.js';
 import type { Limit } from '../src/domain/limits.js';
 import type { Price } from '../src/domain/money.js';
@@ -36,12 +37,37 @@ export const limitOf = (change: Partial<Limit>): Limit => ({
   ...change,
 });
 
+/** No limits of its own, nothing rationed. */
+export const PLAN: Plan = {
+  plan: 'test',
+  name: 'Test',
+  pricePico: 0n,
+  markupBasisPoints: 0,
+  limits: [],
+  rates: { requestsPerMinute: null, tokensPerMinute: null, concurrentTurns: null },
+  weight: 1,
+  paceOverSeconds: 0,
+};
+
+export const planOf = (
+  change: Partial<Plan>,
+): { plan: Plan; assignedAt: string; spentBefore: Record<string, bigint> } => ({
+  plan: { ...PLAN, ...change },
+  assignedAt: '2026-11-01T00:00:00.000Z',
+  spentBefore: {},
+});
+
 export const opened = (limits: Limit[], change: Partial<DataOf<'WindowOpened'>> = {}): BudgetEvent => ({
   type: 'WindowOpened',
   data: {
     window: '2026-11',
     openedAt: '2026-11-01T00:00:00.000Z',
+    timeZone: 'UTC',
+    plan: { plan: PLAN, assignedAt: '2026-11-01T00:00:00.000Z', spentBefore: {} },
     limits,
+    topUps: [],
+    exhausted: [],
+    recent: [],
     carried: {},
     carriedHolds: [],
     ...change,
@@ -72,6 +98,7 @@ export const reserve = (
     inputTokensMax,
     outputTokensMax,
     firstOfTurn: true,
+    worker: 'worker-1',
     expiresAt: new Date(NOON_MS + 60_000).toISOString(),
     price: PRICE,
     priceVersion: 1,
@@ -95,6 +122,7 @@ export const reserved = (
     heldPico: BigInt(inputTokensMax) + 10n * BigInt(outputTokensMax),
     price: PRICE,
     priceVersion: 1,
+    worker: 'worker-1',
     reservedAt: NOON,
     expiresAt: new Date(NOON_MS + 60_000).toISOString(),
     ...change,
@@ -105,6 +133,7 @@ export const usageOf = (inputTokens: number, outputTokens: number) => ({
   inputTokens,
   cacheReadTokens: 0,
   cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
   outputTokens,
   reasoningTokens: 0,
 });
@@ -162,4 +191,7 @@ export const setLimits = (...limits: Limit[]): BudgetCommand => ({
 
 export const limitsSet = (...limits: Limit[]): BudgetEvent => ({ type: 'LimitsSet', data: { limits, setAt: NOON } });
 
-export const expire = (nowMs: number): BudgetCommand => ({ type: 'expire', data: { nowMs, withNext: false } });
+export const expire = (nowMs: number, change: Partial<CommandDataOf<'expire'>> = {}): BudgetCommand => ({
+  type: 'expire',
+  data: { nowMs, withNext: false, deadWorkers: [], outputTokensSeen: {}, ...change },
+});

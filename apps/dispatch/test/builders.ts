@@ -20,6 +20,7 @@ export const usageOf = (inputTokens: number, outputTokens: number) => ({
   inputTokens,
   cacheReadTokens: 0,
   cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
   outputTokens,
   reasoningTokens: 0,
 });

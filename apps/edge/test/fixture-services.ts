@@ -138,4 +138,11 @@ export const failed = (code: string, message: string, details?: Record<string, u
 
 export const say = (text: string): Frame => ({ type: 'text', text });
 
-export const USAGE = { inputTokens: 10, cacheReadTokens: 4, cacheWriteTokens: 1, outputTokens: 6, reasoningTokens: 2 };
+export const USAGE = {
+  inputTokens: 10,
+  cacheReadTokens: 4,
+  cacheWriteTokens: 1,
+  cacheWrite1hTokens: 0,
+  outputTokens: 6,
+  reasoningTokens: 2,
+};

@@ -1,14 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { scenario } from '@reef/testing';
-import {
-  type Budget,
-  budget,
-  ENDINGS_MIN,
-  EXPIRED_AT_ONCE_MAX,
-  freedBy,
-  HOLD_LASTS_MAX_MS,
-  type OpenBudget,
-} from './budget.js';
+import { type Budget, budget, EXPIRED_AT_ONCE_MAX, FRESH, freedBy, HOLD_LASTS_MAX_MS } from './budget.js';
+import { ENDINGS_MIN, type OpenBudget } from './open-budget.js';
 import {
   attributionOf,
   expire,
@@ -230,7 +223,14 @@ describe('settling', () => {
 
   test('prices each kind of token by the price of the reservation', () => {
     const price = { ...PRICE, inputPico: 2n, cacheReadPico: 3n, cacheWritePico: 5n, outputPico: 7n };
-    const usage = { inputTokens: 10, cacheReadTokens: 20, cacheWriteTokens: 30, outputTokens: 40, reasoningTokens: 50 };
+    const usage = {
+      inputTokens: 10,
+      cacheReadTokens: 20,
+      cacheWriteTokens: 30,
+      cacheWrite1hTokens: 0,
+      outputTokens: 40,
+      reasoningTokens: 50,
+    };
     given(opened([usd(10_000n)]), reserved('rent', [100, 90], { price, heldPico: 1_130n, priceVersion: 4 }))
       .when(settle('rent', null, { usage }))
       .then(settled('rent', [0, 0], { usage, costPico: 20n + 60n + 150n + 630n, heldPico: 1_130n, priceVersion: 4 }));

@@ -1,38 +1,77 @@
 import { describe, expect, test } from '@jest/globals';
+import { budgets } from '@reef/contracts';
+import { fold } from '@reef/eventing/pure';
 import { scenario } from '@reef/testing';
-import { picoPerToken } from './decimal.js';
 import type { Price } from './money.js';
-import { priceBook, type PriceBookCommand } from './price-book.js';
+import { PATTERNS_MAX } from './price-book-names.js';
+import type { ModelAlias, PricesPublished } from './price-book-offer.js';
+import {
+  announcedIn,
+  type NewPrice,
+  PICO_PER_TOKEN_MAX,
+  priceAt,
+  priceBook,
+  type PriceBookCommand,
+  type Source,
+} from './price-book.js';
 
 const given = scenario(priceBook);
-const nowMs = Date.parse('2026-11-22T14:00:00.000Z');
-const price = (model: string, outputPico: bigint): Price => ({
+const NOW = '2026-11-22T14:00:00.000Z';
+const nowMs = Date.parse(NOW);
+const minutes = (count: number) => new Date(nowMs + count * 60_000).toISOString();
+const NEW_YEAR = '2027-01-01T00:00:00.000Z';
+const SUMMER = '2027-07-01T00:00:00.000Z';
+
+const price = (model: string, outputPico: bigint, more: Partial<NewPrice> = {}): NewPrice => ({
   model,
   inputPico: 1n,
   cacheReadPico: 1n,
   cacheWritePico: 1n,
   outputPico,
+  ...more,
 });
-const publish = (source: 'catalogue' | 'operator', ...prices: Price[]): PriceBookCommand => ({
+const publish = (source: Source, ...prices: NewPrice[]): PriceBookCommand => ({
   type: 'publish',
   data: { source, prices, nowMs },
 });
-const published = (priceVersion: number, source: 'catalogue' | 'operator', ...prices: Price[]) =>
-  ({
-    type: 'PricesPublished',
-    data: { priceVersion, source, prices, publishedAt: '2026-11-22T14:00:00.000Z' },
-  }) as const;
+const published = (priceVersion: number, source: Source, ...prices: NewPrice[]): PricesPublished => ({
+  type: 'PricesPublished',
+  data: {
+    priceVersion,
+    source,
+    prices: prices.map((each) => ({ ...each, validFrom: each.validFrom ?? NOW })),
+    withdrawn: [],
+    publishedAt: NOW,
+  },
+});
+const bookOf = (...events: PricesPublished[]) => fold(priceBook, priceBook.initial, events);
+const outputPicoAt = (events: PricesPublished[], model: string, at = NOW) =>
+  priceAt(bookOf(...events), model, Date.parse(at))?.price.outputPico ?? null;
 
 describe('the price book', () => {
   test('publishes what is new or changed, and counts versions', () =>
-    given(published(1, 'catalogue', price('a/1', 5n), price('a/2', 6n)))
-      .when(publish('catalogue', price('a/1', 5n), price('a/2', 7n), price('a/3', 8n)))
-      .then(published(2, 'catalogue', price('a/2', 7n), price('a/3', 8n))));
+    given(published(1, 'operator', price('a/1', 5n), price('a/2', 6n)))
+      .when(publish('operator', price('a/1', 5n), price('a/2', 7n), price('a/3', 8n)))
+      .then(published(2, 'operator', price('a/2', 7n), price('a/3', 8n))));
 
   test('publishes the catalogue once, however many instances bring it', () =>
-    given(published(1, 'catalogue', price('a/1', 5n)))
-      .when(publish('catalogue', price('a/1', 5n)))
+    given(published(1, 'catalogue', price('a/1', 5n, { aliases: [{ dated: 'a-1' }] })))
+      .when(publish('catalogue', price('a/1', 5n, { aliases: [{ dated: 'a-1' }] })))
       .nothing());
+
+  test('takes back what the catalogue no longer has, and nothing of an operator', () => {
+    const before = [
+      published(1, 'catalogue', price('a/1', 5n), price('a/2', 6n)),
+      published(2, 'operator', price('a/3', 7n)),
+    ];
+    const withdrawal = published(3, 'catalogue');
+    withdrawal.data.withdrawn.push('a/2');
+    given(...before)
+      .when(publish('catalogue', price('a/1', 5n)))
+      .then(withdrawal);
+    expect(outputPicoAt([...before, withdrawal], 'a/2')).toBeNull();
+    expect(outputPicoAt([...before, withdrawal], 'a/3')).toBe(7n);
+  });
 
   test('lets an operator overrule the catalogue, and not the other way round', () => {
     const catalogue = published(1, 'catalogue', price('a/1', 5n));
@@ -43,9 +82,7 @@ describe('the price book', () => {
     given(catalogue, overruled)
       .when(publish('catalogue', price('a/1', 5n)))
       .nothing();
-    given(catalogue, overruled)
-      .when(publish('catalogue', price('a/1', 6n), price('a/2', 1n)))
-      .then(published(3, 'catalogue', price('a/2', 1n)));
+    expect(outputPicoAt([catalogue, overruled, published(3, 'catalogue', price('a/1', 6n))], 'a/1')).toBe(4n);
   });
 
   test('keeps a price that an operator confirmed, even when it equals the catalogue', () =>
@@ -53,37 +90,256 @@ describe('the price book', () => {
       .when(publish('operator', price('a/1', 5n)))
       .then(published(2, 'operator', price('a/1', 5n))));
 
-  test('refuses a price below zero and takes a price of zero', () => {
+  test('notices a change of any kind of token and of any tier', () => {
+    const tiers = [{ inputTokensOver: 100, ...rates(2n) }];
+    const before = published(1, 'operator', price('a/1', 5n, { tiers }));
+    const changes: Partial<NewPrice>[] = [
+      { cacheWrite1hPico: 2n },
+      { reasoningPico: 6n },
+      { tiers: [{ inputTokensOver: 101, ...rates(2n) }] },
+      { tiers: [{ inputTokensOver: 100, ...rates(3n) }] },
+      { tiers: undefined },
+    ];
+    for (const change of changes) {
+      const after = price('a/1', 5n, { tiers, ...change });
+      given(before)
+        .when(publish('operator', after))
+        .then(published(2, 'operator', after));
+    }
+    // A kind without a price of its own costs what it is a part of, said or not.
+    given(before)
+      .when(publish('operator', price('a/1', 5n, { tiers, cacheWrite1hPico: 1n, reasoningPico: 5n })))
+      .nothing();
+  });
+});
+
+describe('a price and its time', () => {
+  const announced = published(1, 'operator', price('a/1', 5n), price('a/1', 8n, { validFrom: NEW_YEAR }));
+
+  test('holds from its first instant until the next price', () => {
+    expect(outputPicoAt([announced], 'a/1', minutes(-1))).toBeNull();
+    expect(outputPicoAt([announced], 'a/1', NOW)).toBe(5n);
+    expect(outputPicoAt([announced], 'a/1', '2026-12-31T23:59:59.999Z')).toBe(5n);
+    expect(outputPicoAt([announced], 'a/1', NEW_YEAR)).toBe(8n);
+  });
+
+  test('is named by the publication it stands in, not by the newest', () => {
+    const book = bookOf(announced, published(2, 'operator', price('a/2', 1n)));
+    expect(priceAt(book, 'a/1', nowMs)?.priceVersion).toBe(1);
+    expect(priceAt(book, 'a/2', nowMs)?.priceVersion).toBe(2);
+  });
+
+  test('that is announced gives way to a later publication from then on', () => {
+    const instead = published(2, 'operator', price('a/1', 6n, { validFrom: minutes(1) }));
+    given(announced)
+      .when(publish('operator', price('a/1', 6n, { validFrom: minutes(1) })))
+      .then(instead);
+    expect(outputPicoAt([announced, instead], 'a/1', NOW)).toBe(5n);
+    expect(outputPicoAt([announced, instead], 'a/1', NEW_YEAR)).toBe(6n);
+    // Saying the price of today again takes an announcement back.
+    given(announced)
+      .when(publish('operator', price('a/1', 5n)))
+      .then(published(2, 'operator', price('a/1', 5n)));
+  });
+
+  test('that is announced again is no news', () => {
+    given(announced)
+      .when(publish('operator', price('a/1', 5n), price('a/1', 8n, { validFrom: NEW_YEAR })))
+      .nothing();
+    given(announced)
+      .when(publish('operator', price('a/1', 8n, { validFrom: NEW_YEAR })))
+      .nothing();
+    given(announced)
+      .when(publish('operator', price('a/1', 8n, { validFrom: SUMMER })))
+      .nothing(); // It is in force by then.
+  });
+
+  test('of the catalogue holds until an operator’s begins', () => {
+    const catalogue = published(1, 'catalogue', price('a/1', 5n), price('a/1', 9n, { validFrom: SUMMER }));
+    const operator = published(2, 'operator', price('a/1', 4n, { validFrom: NEW_YEAR }));
+    expect(outputPicoAt([catalogue, operator], 'a/1', NOW)).toBe(5n);
+    expect(outputPicoAt([catalogue, operator], 'a/1', NEW_YEAR)).toBe(4n);
+    expect(outputPicoAt([catalogue, operator], 'a/1', SUMMER)).toBe(4n);
+    const told = announcedIn(bookOf(catalogue, operator), nowMs).map(({ source, outputPico }) => [source, outputPico]);
+    expect(told).toEqual([
+      ['catalogue', 5n],
+      ['operator', 4n],
+    ]);
+  });
+
+  test.each([
+    ['five minutes ago', minutes(-5), true],
+    ['longer ago', new Date(nowMs - 5 * 60_000 - 1).toISOString(), false],
+    ['in almost ten years', '2036-11-19T14:00:00.000Z', true],
+    ['in more than ten years', '2036-11-21T14:00:00.000Z', false],
+  ])('may begin %s: %s is %s', (_when, validFrom, allowed) => {
+    const told = given().when(publish('operator', price('a/1', 1n, { validFrom })));
+    if (allowed) told.then(published(1, 'operator', price('a/1', 1n, { validFrom })));
+    else told.refuses('valid_from_refused', { model: 'a/1', validFrom });
+  });
+});
+
+describe('a model’s other names', () => {
+  const named = (...aliases: ModelAlias[]) => published(1, 'catalogue', price('lab/sol', 5n, { aliases }));
+
+  test.each<[ModelAlias, string[], string[]]>([
+    [{ equals: 'sun' }, ['lab/sun', 'lab/SUN'], ['lab/sun-2', 'other/sun']],
+    [
+      { dated: 'sol' },
+      ['lab/sol-20260131', 'lab/Sol-2026-01-31'],
+      ['lab/sol-2026', 'lab/sol-20260131-x', 'lab/sol-2026-0131'],
+    ],
+    [{ startsWith: 'sol-' }, ['lab/sol-mini'], ['lab/my-sol-mini', 'other/sol-mini']],
+    [{ startsWith: 'sol-', without: '-tts' }, ['lab/sol-mini'], ['lab/sol-mini-TTS']],
+    [{ endsWith: '-sol' }, ['lab/my-sol'], ['lab/my-sol-2']],
+    [{ contains: 'Sol' }, ['lab/my-sol-2', 'lab/console'], ['lab/moon']],
+  ])('%j', (alias, theSame, others) => {
+    for (const model of theSame) expect([model, outputPicoAt([named(alias)], model)]).toEqual([model, 5n]);
+    for (const model of others) expect([model, outputPicoAt([named(alias)], model)]).toEqual([model, null]);
+  });
+
+  test('come after a model’s own id, exact ones before patterns, the first before the second', () => {
+    const book = published(
+      1,
+      'catalogue',
+      price('lab/1', 1n, { aliases: [{ startsWith: 'sol' }] }),
+      price('lab/2', 2n, { aliases: [{ startsWith: 'sol-m' }, { equals: 'sol-exact' }, { equals: 'sol-own' }] }),
+      price('lab/sol-own', 3n),
+    );
+    expect(outputPicoAt([book], 'lab/sol-own')).toBe(3n);
+    expect(outputPicoAt([book], 'lab/sol-exact')).toBe(2n);
+    expect(outputPicoAt([book], 'lab/sol-mini')).toBe(1n);
+  });
+
+  test('from an operator come before the catalogue’s, and stay when they are not said again', () => {
+    const own = published(2, 'operator', price('lab/own', 7n, { aliases: [{ startsWith: 'sol-' }] }));
+    expect(outputPicoAt([named({ startsWith: 'sol-' }), own], 'lab/sol-mini')).toBe(7n);
+    const dearer = published(3, 'operator', price('lab/own', 8n));
+    expect(outputPicoAt([named(), own, dearer], 'lab/sol-mini')).toBe(8n);
+    expect(
+      outputPicoAt([own, published(3, 'operator', price('lab/own', 8n, { aliases: [] }))], 'lab/sol-mini'),
+    ).toBeNull();
+    // An overruled price is what the catalogue's names for the model lead to.
+    expect(
+      outputPicoAt([named({ dated: 'sol' }), published(2, 'operator', price('lab/sol', 3n))], 'lab/sol-20260131'),
+    ).toBe(3n);
+  });
+
+  test('still lead somewhere while a price under the very name is only announced', () => {
+    const own = published(2, 'operator', price('lab/sol-mini', 9n, { validFrom: NEW_YEAR }));
+    const events = [named({ startsWith: 'sol-' }), own];
+    expect(outputPicoAt(events, 'lab/sol-mini', NOW)).toBe(5n);
+    expect(outputPicoAt(events, 'lab/sol-mini', NEW_YEAR)).toBe(9n);
+  });
+});
+
+describe('a price list', () => {
+  test.each<[string, Partial<Price>]>([
+    ['a token', { inputPico: -1n }],
+    ['a kind that is priced apart', { reasoningPico: -1n }],
+    ['a longer prompt', { tiers: [{ inputTokensOver: 1, ...rates(1n), cacheWrite1hPico: -1n }] }],
+  ])('is refused if %s costs less than nothing', (_what, change) =>
     given()
-      .when(publish('operator', price('a/1', -1n)))
-      .refuses('price_negative', { model: 'a/1' });
+      .when(publish('operator', price('a/0', 0n), price('a/1', 1n, change)))
+      .refuses('price_negative', { model: 'a/1' }),
+  );
+
+  test('may say zero, and one USD a token, and no more', () => {
     given()
       .when(publish('operator', price('a/1', 0n)))
       .then(published(1, 'operator', price('a/1', 0n)));
-  });
-
-  test('refuses a list that names a model twice', () =>
+    const dearest = price('a/1', PICO_PER_TOKEN_MAX);
     given()
-      .when(publish('operator', price('a/1', 1n), price('a/1', 2n)))
-      .refuses('model_repeated', { model: 'a/1' }));
-});
-
-describe('a decimal price', () => {
-  test.each([
-    ['0.15', 150_000n],
-    ['10', 10_000_000n],
-    ['0.000001', 1n],
-    ['1e-6', 1n],
-    ['2.5e1', 25_000_000n],
-    ['0', 0n],
-  ])('%s USD a million tokens is exactly %s pico-USD a token', (text, pico) => expect(picoPerToken(text)).toBe(pico));
-
-  test('finer than a pico-USD is rounded up, never down', () => {
-    expect(picoPerToken('0.0000001')).toBe(1n);
-    expect(picoPerToken('0.08333333333333334')).toBe(83_334n);
+      .when(publish('operator', dearest))
+      .then(published(1, 'operator', dearest));
+    given()
+      .when(publish('operator', price('a/1', PICO_PER_TOKEN_MAX + 1n)))
+      .refuses('price_absurd', { model: 'a/1' });
+    given()
+      .when(publish('operator', price('a/1', 1n, { tiers: [{ inputTokensOver: 9, ...rates(10n ** 30n) }] })))
+      .refuses('price_absurd');
   });
 
-  test.each(['', '-1', 'NaN', '1.', '.5'])('%j is not a price', (text) =>
-    expect(() => picoPerToken(text)).toThrow(RangeError),
-  );
+  test('names a model once for each time, in capitals or not', () =>
+    given()
+      .when(publish('operator', price('a/One', 1n), price('a/one', 2n)))
+      .refuses('model_repeated', { model: 'a/one' }));
+
+  test('has 32 prices of a model at most', () => {
+    const steps = (count: number) =>
+      Array.from({ length: count }, (_, step) => price('a/1', BigInt(step), { validFrom: minutes(step) }));
+    given()
+      .when(publish('operator', ...steps(32)))
+      .then(published(1, 'operator', ...steps(32)));
+    given()
+      .when(publish('operator', ...steps(33)))
+      .refuses('price_book_full');
+  });
+
+  test('does not fill the book with more patterns than a name can be held against', () => {
+    const patterned = (count: number) =>
+      Array.from({ length: count / 20 }, (_, model) =>
+        price(`a/${model}`, 1n, {
+          aliases: Array.from({ length: 20 }, (_unused, name) => ({ startsWith: `name-${model}-${name}-` })),
+        }),
+      );
+    given()
+      .when(publish('operator', ...patterned(PATTERNS_MAX)))
+      .then(published(1, 'operator', ...patterned(PATTERNS_MAX)));
+    given()
+      .when(publish('operator', ...patterned(PATTERNS_MAX + 20)))
+      .refuses('price_book_full');
+  });
 });
+
+test('a publication as it was written before prices had a time still prices its models from then on', () => {
+  const contract = budgets.events.PricesPublished;
+  const written = {
+    priceVersion: 1,
+    source: 'catalogue',
+    prices: [
+      {
+        model: 'openai/o3',
+        inputPico: '2000000',
+        cacheReadPico: '500000',
+        cacheWritePico: '2000000',
+        outputPico: '8000000',
+      },
+    ],
+    publishedAt: NOW,
+  };
+  const event: PricesPublished = { type: 'PricesPublished', data: contract.data.parse(contract.upcast[1]!(written)) };
+  expect(outputPicoAt([event], 'openai/o3', NOW)).toBe(8_000_000n);
+  expect(outputPicoAt([event], 'openai/o3', minutes(-1))).toBeNull();
+});
+
+describe('a published price', () => {
+  const { input } = budgets.commands.publishPrices;
+  const body = { model: 'a/1', inputPico: '1', cacheReadPico: '1', cacheWritePico: '1', outputPico: '1' };
+  const tier = { inputTokensOver: 100, inputPico: '1', cacheReadPico: '1', cacheWritePico: '1', outputPico: '1' };
+  const accepts = (change: object) => input.safeParse({ prices: [{ ...body, ...change }] }).success;
+
+  test('is a whole number of pico-USD: a fraction is refused, not rounded', () => {
+    expect(accepts({ inputPico: '1' })).toBe(true);
+    for (const inputPico of ['0.5', '1e3', '', 1, `1${'0'.repeat(36)}`]) expect(accepts({ inputPico })).toBe(false);
+  });
+
+  test('has its tiers in order', () => {
+    expect(accepts({ tiers: [tier, { ...tier, inputTokensOver: 101 }] })).toBe(true);
+    for (const tiers of [[], [tier, tier], [tier, { ...tier, inputTokensOver: 99 }]])
+      expect(accepts({ tiers })).toBe(false);
+  });
+
+  test('holds from a time, and has patterns that are more than a letter and no regular expression', () => {
+    expect(accepts({ validFrom: NEW_YEAR, aliases: [{ startsWith: 'abc' }] })).toBe(true);
+    for (const validFrom of ['tomorrow', '2027-01-01', '2027-02-30T00:00:00Z', 0])
+      expect(accepts({ validFrom })).toBe(false);
+    for (const alias of [{ startsWith: 'ab' }, { regex: '(a+)+$' }, { startsWith: 'abc', endsWith: 'def' }, {}]) {
+      expect(accepts({ aliases: [alias] })).toBe(false);
+    }
+  });
+});
+
+function rates(pico: bigint) {
+  return { inputPico: pico, cacheReadPico: pico, cacheWritePico: pico, outputPico: pico };
+}

@@ -53,6 +53,7 @@ export const NOTHING_USED: Usage = Object.freeze({
   inputTokens: 0,
   cacheReadTokens: 0,
   cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
   outputTokens: 0,
   reasoningTokens: 0,
 });

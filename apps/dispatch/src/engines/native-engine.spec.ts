@@ -316,6 +316,7 @@ describe('the budget', () => {
       inputTokens: 40,
       cacheReadTokens: 60,
       cacheWriteTokens: 0,
+      cacheWrite1hTokens: 0,
       outputTokens: 30,
       reasoningTokens: 20,
     });
@@ -545,8 +546,22 @@ describe('Anthropic', () => {
     );
     expect(outcome).toMatchObject({ status: 'completed', text: 'Milk.' });
     expect(host.settled.map((each) => each.usage)).toEqual([
-      { inputTokens: 10, cacheReadTokens: 200, cacheWriteTokens: 30, outputTokens: 20, reasoningTokens: 0 },
-      { inputTokens: 10, cacheReadTokens: 200, cacheWriteTokens: 30, outputTokens: 7, reasoningTokens: 0 },
+      {
+        inputTokens: 10,
+        cacheReadTokens: 200,
+        cacheWriteTokens: 30,
+        cacheWrite1hTokens: 0,
+        outputTokens: 20,
+        reasoningTokens: 0,
+      },
+      {
+        inputTokens: 10,
+        cacheReadTokens: 200,
+        cacheWriteTokens: 30,
+        cacheWrite1hTokens: 0,
+        outputTokens: 7,
+        reasoningTokens: 0,
+      },
     ]);
     const first = JSON.parse(fake.bodies[0]!);
     expect(first.max_tokens).toBe(321);

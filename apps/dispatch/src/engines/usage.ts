@@ -1,5 +1,5 @@
 import type { LanguageModelV4Usage } from '@ai-sdk/provider';
-import type { Usage } from './engine.js';
+import { NOTHING_USED, type Usage } from './engine.js';
 
 /**
  * The provider's report in disjoint kinds of tokens that add up to what it reported, or undefined when it did not report.
@@ -26,6 +26,7 @@ export function usageOf(report: LanguageModelV4Usage): Usage | undefined {
     inputTokens: input - cacheReadTokens - cacheWriteTokens,
     cacheReadTokens,
     cacheWriteTokens,
+    cacheWrite1hTokens: 0,
     outputTokens: beside ? output : output - reasoningTokens,
     reasoningTokens,
   };
@@ -34,12 +35,13 @@ export function usageOf(report: LanguageModelV4Usage): Usage | undefined {
 
 /** Of several calls together; undefined as soon as one of them is unknown. */
 export function sumUsage(usages: readonly (Usage | undefined)[]): Usage | undefined {
-  const sum = { inputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+  const sum = { ...NOTHING_USED };
   for (const usage of usages) {
     if (usage === undefined) return undefined;
     sum.inputTokens += usage.inputTokens;
     sum.cacheReadTokens += usage.cacheReadTokens;
     sum.cacheWriteTokens += usage.cacheWriteTokens;
+    sum.cacheWrite1hTokens += usage.cacheWrite1hTokens;
     sum.outputTokens += usage.outputTokens;
     sum.reasoningTokens += usage.reasoningTokens;
   }

@@ -85,6 +85,9 @@ const STATUS = {
   reservation_unknown: 404,
   already_settled: 409,
   price_negative: 400,
+  price_absurd: 400,
+  valid_from_refused: 400,
+  price_book_full: 409,
   model_repeated: 400,
 
   agent_taken: 409,

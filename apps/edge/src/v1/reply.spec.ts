@@ -4,7 +4,14 @@ import { ChatReply } from './chat-reply.js';
 import { ResponsesReply } from './responses-reply.js';
 import { responsesRequest } from './responses-request.js';
 
-const usage = { inputTokens: 10, cacheReadTokens: 4, cacheWriteTokens: 1, outputTokens: 6, reasoningTokens: 2 };
+const usage = {
+  inputTokens: 10,
+  cacheReadTokens: 4,
+  cacheWriteTokens: 1,
+  cacheWrite1hTokens: 0,
+  outputTokens: 6,
+  reasoningTokens: 2,
+};
 const chat = (includeUsage: boolean) => new ChatReply('t1', 'openclaw/"x"', includeUsage, 1_700_000_000_999);
 const events = (text: string) =>
   text

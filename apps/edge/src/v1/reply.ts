@@ -21,4 +21,5 @@ export interface Reply {
 
 export const outputTokensOf = (usage: Usage): number => usage.outputTokens + usage.reasoningTokens;
 export const inputTokensOf = (usage: Usage): number =>
-  usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
+  // A turn from before writes for an hour were told apart has none.
+  usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + (usage.cacheWrite1hTokens ?? 0);

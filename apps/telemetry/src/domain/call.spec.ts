@@ -15,6 +15,7 @@ const usage = (outputTokens: number) => ({
   inputTokens: 100,
   cacheReadTokens: 0,
   cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
   outputTokens,
   reasoningTokens: 0,
 });

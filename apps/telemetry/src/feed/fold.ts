@@ -71,7 +71,7 @@ function callRow({
     cost_pico: charge?.costPico.toString(),
     input_tokens: charge?.usage.inputTokens,
     cache_read_tokens: charge?.usage.cacheReadTokens,
-    cache_write_tokens: charge?.usage.cacheWriteTokens,
+    cache_write_tokens: charge && charge.usage.cacheWriteTokens + charge.usage.cacheWrite1hTokens,
     output_tokens: charge?.usage.outputTokens,
     reasoning_tokens: charge?.usage.reasoningTokens,
     estimated: charge?.estimated,

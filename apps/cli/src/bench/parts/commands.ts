@@ -84,7 +84,14 @@ export class ModelCalls {
       reservationId,
       window: this.#window,
       outcome: 'completed',
-      usage: { inputTokens: 900, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens: 20, reasoningTokens: 0 },
+      usage: {
+        inputTokens: 900,
+        cacheReadTokens: 0,
+        cacheWriteTokens: 0,
+        cacheWrite1hTokens: 0,
+        outputTokens: 20,
+        reasoningTokens: 0,
+      },
       outputTokensSeen: 20,
     });
   }
