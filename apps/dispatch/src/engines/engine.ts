@@ -1,6 +1,7 @@
 import type { Usage } from '@reef/contracts';
+import type { RateLimitReport } from '../domain/adaptive-limit.js';
 
-export type { Usage };
+export type { RateLimitReport, Usage };
 
 /** One message of a conversation, as a session remembers it. */
 export interface ChatMessage {
@@ -46,6 +47,8 @@ export interface Settlement {
   outputTokensSeen: number;
   /** The provider's own word. */
   finishReason?: string | undefined;
+  /** What the provider said about its limits; absent when it did not answer. */
+  rateLimits?: RateLimitReport | undefined;
 }
 
 /** The usage of a call that was never made, or that the provider turned away at its door. */
@@ -88,6 +91,11 @@ export interface TurnHost {
   reserve(call: Reservation): Promise<ReservationAnswer>;
   /** Exactly once for every reservation that was granted. */
   settle(call: Settlement): Promise<void>;
+  /**
+   * While a call streams: how much of its output has been seen, all together. After every 64 tokens or 250 ms at most, and only
+   * when there is more; for what the call has cost should this process die.
+   */
+  progress?(callId: string, outputTokensSeen: number): void;
   /** Runs a tool. `toolCallId` is the engine's own, unique within the turn, whatever ids the provider gives. */
   tool(call: {
     toolCallId: string;

@@ -51,6 +51,7 @@ class RecordingHost {
   readonly settled: Settlement[] = [];
   readonly events: TurnOutput[] = [];
   readonly tools: { toolCallId: string; name: string; argumentsJson: string }[] = [];
+  readonly progressed: number[] = [];
 
   constructor(private readonly steps: Steps = {}) {}
 
@@ -66,6 +67,9 @@ class RecordingHost {
   async tool(call: { toolCallId: string; name: string; argumentsJson: string }) {
     this.tools.push(call);
     return (await this.steps.tool?.(call)) ?? { content: `did ${call.name}`, isError: false };
+  }
+  progress(_callId: string, outputTokensSeen: number): void {
+    this.progressed.push(outputTokensSeen);
   }
   emit(event: TurnOutput): void {
     this.events.push(event);
@@ -295,7 +299,13 @@ describe('the budget', () => {
     const outcome = await engine().run(scripted([{ text: 'twelve chars', usage: null }]), host);
     expect(outcome).toMatchObject({ status: 'completed', usage: undefined });
     expect(host.settled).toEqual([
-      { callId: host.reserved[0]!.callId, outcome: 'completed', outputTokensSeen: 3, finishReason: 'stop' },
+      {
+        callId: host.reserved[0]!.callId,
+        outcome: 'completed',
+        outputTokensSeen: 3,
+        finishReason: 'stop',
+        rateLimits: { throttled: false },
+      },
     ]);
     const half = new RecordingHost();
     await engine().run(scripted([{ text: 'hi', usage: { prompt_tokens: 5 } }]), half);
@@ -322,6 +332,47 @@ describe('the budget', () => {
     });
   });
 
+  test.each([
+    ['a total that is another sum', { prompt_tokens: 5, completion_tokens: 5, total_tokens: 11 }],
+    ['a negative number', { prompt_tokens: 5, completion_tokens: -1 }],
+    [
+      'more cached than there was',
+      { prompt_tokens: 5, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 6 } },
+    ],
+    [
+      'more reasoning than output',
+      { prompt_tokens: 5, completion_tokens: 5, completion_tokens_details: { reasoning_tokens: 6 } },
+    ],
+  ])('usage with %s is no usage', async (_what, usage) => {
+    const host = new RecordingHost();
+    await engine().run(scripted([{ text: 'hi', usage }]), host);
+    expect(host.settled[0]).toMatchObject({ outcome: 'completed', outputTokensSeen: 1 });
+    expect(host.settled[0]!.usage).toBeUndefined();
+  });
+
+  test('reasoning that is counted beside the completion is told by the total', async () => {
+    const host = new RecordingHost();
+    const usage = {
+      prompt_tokens: 10,
+      completion_tokens: 5,
+      total_tokens: 45,
+      completion_tokens_details: { reasoning_tokens: 30 },
+    };
+    await engine().run(scripted([{ text: 'hi', usage }]), host);
+    expect(host.settled[0]!.usage).toMatchObject({ inputTokens: 10, outputTokens: 5, reasoningTokens: 30 });
+  });
+
+  test('output is told as it streams: after every 64 tokens, never beyond the grant', async () => {
+    const host = new RecordingHost();
+    await using fake = await provider((_request, response) => {
+      const words = Array.from({ length: 150 }, () => openAiChunk({ content: 'word' }));
+      response.end(sse(...words, openAiChunk({}, 'stop')));
+    });
+    await engine({}, { SIMULATOR_URL: fake.url }).run(turn({ outputTokensMax: 100 }), host);
+    expect(host.progressed).toEqual([64, 100]);
+    expect(host.settled[0]!.outputTokensSeen).toBe(100);
+  });
+
   test('the bound grows by every byte, of text and of tools', () => {
     const bound = (message: string, tools: readonly ToolSpec[] = []) =>
       boundInputTokens({ stable: '', dynamic: '' }, [], message, tools);
@@ -340,6 +391,59 @@ describe('a provider in trouble', () => {
     expect(performance.now() - startedMs).toBeGreaterThan(115);
     expect(host.settled).toMatchObject([{ outcome: 'failed', usage: NOTHING_USED }, { outcome: 'completed' }]);
     host.expectBalanced();
+  });
+
+  test('what the provider says about its limits is told with the settlement', async () => {
+    await using fake = await provider((_request, response, number) => {
+      response.setHeader('x-ratelimit-remaining-requests', number === 1 ? '0' : '59');
+      response.setHeader('x-ratelimit-reset-requests', '1s');
+      if (number === 1) response.writeHead(429, { 'retry-after-ms': '5' }).end('{"error":{}}');
+      else response.end(sse(openAiChunk({ content: 'ok' }), openAiChunk({}, 'stop')));
+    });
+    const host = new RecordingHost();
+    await engine({}, { SIMULATOR_URL: fake.url }).run(turn(), host);
+    expect(host.settled.map((each) => each.rateLimits)).toEqual([
+      { throttled: true, retryAfterMs: 5, remainingRequests: 0, resetAtMs: expect.any(Number) },
+      { throttled: false, remainingRequests: 59, resetAtMs: expect.any(Number) },
+    ]);
+  });
+
+  test('a redirect is not followed: the key stays where it belongs', async () => {
+    let visits = 0;
+    await using elsewhere = await provider((_request, response) => {
+      visits++;
+      response.end();
+    });
+    await using fake = await provider((_request, response) => {
+      response.writeHead(307, { location: `${elsewhere.url}/v1/chat/completions` }).end();
+    });
+    const host = new RecordingHost();
+    failsWith(await engine({}, { SIMULATOR_URL: fake.url }).run(turn(), host), 'provider_error');
+    expect([visits, host.settled.length, host.settled[0]!.usage]).toEqual([0, 1, NOTHING_USED]);
+  });
+
+  test('an answer that is over is not waited for until its connection closes', async () => {
+    await using fake = await provider((_request, response) => {
+      response.write(`${sse(openAiChunk({ content: 'ok' }), openAiChunk({}, 'stop'))}data: [DONE]\n\n`);
+    });
+    const startedMs = performance.now();
+    const outcome = await engine({}, { SIMULATOR_URL: fake.url }).run(turn(), new RecordingHost());
+    expect(outcome).toMatchObject({ status: 'completed', text: 'ok' });
+    expect(performance.now() - startedMs).toBeLessThan(500);
+  });
+
+  test('a connection is used again', async () => {
+    const sockets = new Set<unknown>();
+    await using fake = await provider((_request, response) => {
+      sockets.add(response.socket);
+      response.end(`${sse(openAiChunk({ content: 'ok' }), openAiChunk({}, 'stop'))}data: [DONE]\n\n`);
+    });
+    const one = engine({}, { SIMULATOR_URL: fake.url });
+    for (let count = 0; count < 3; count++) {
+      await one.run(turn(), new RecordingHost());
+      await sleep(20);
+    }
+    expect(sockets.size).toBe(1);
   });
 
   test('a rate limit that lasts fails the turn after three attempts', async () => {
@@ -395,7 +499,14 @@ describe('a provider in trouble', () => {
     const outcome = await engine().run(scripted([{ text: 'one two three four', dropAfterChunks: 2 }]), host);
     failsWith(outcome, 'provider_stream_broken');
     expect(outcome.text).toBe('one two');
-    expect(host.settled).toEqual([{ callId: host.reserved[0]!.callId, outcome: 'failed', outputTokensSeen: 2 }]);
+    expect(host.settled).toEqual([
+      {
+        callId: host.reserved[0]!.callId,
+        outcome: 'failed',
+        outputTokensSeen: 2,
+        rateLimits: { throttled: false },
+      },
+    ]);
   });
 
   test('a stream that drops before its first word is tried again', async () => {

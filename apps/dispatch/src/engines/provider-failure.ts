@@ -1,6 +1,7 @@
 import { APICallError, InvalidResponseDataError, JSONParseError, TypeValidationError } from '@ai-sdk/provider';
 import type { Usage } from './engine.js';
 import { NOTHING_USED } from './engine.js';
+import { retryAfter } from './rate-limits.js';
 
 /**
  * What went wrong with a model call, stripped of everything the provider's libraries put into their errors: those carry
@@ -20,7 +21,7 @@ export interface ProviderFailure {
 /** Statuses with which a gateway gives up waiting: the model behind it may have worked, and cost. */
 const maybeWorked = new Set([408, 499, 502, 504, 524]);
 
-/** `responding`: whether the provider had begun to answer. */
+/** What the AI SDK threw. `responding`: whether the provider had begun to answer. */
 export function providerFailure(error: unknown, responding: boolean): ProviderFailure {
   const network = networkCode(error);
   if (APICallError.isInstance(error) && error.statusCode !== undefined) {
@@ -28,11 +29,16 @@ export function providerFailure(error: unknown, responding: boolean): ProviderFa
     if (error.statusCode < 400) return network === undefined ? nonsense() : broken();
     return refusal(error.statusCode, error.responseHeaders);
   }
-  if (network !== undefined) return responding ? broken() : unreachable(network);
+  if (network !== undefined) return connectionFailure(error, responding);
   if (JSONParseError.isInstance(error) || TypeValidationError.isInstance(error)) return nonsense();
   // The AI SDK has no data to show exactly when a stream ended without a finish reason.
   if (InvalidResponseDataError.isInstance(error) && error.data !== undefined) return nonsense();
   return broken();
+}
+
+/** A connection that could not be made, or that broke. */
+export function connectionFailure(error: unknown, responding: boolean): ProviderFailure {
+  return responding ? broken() : unreachable(neverArrived.has(networkCode(error) ?? ''));
 }
 
 /** An error that the provider reported within a stream. */
@@ -63,8 +69,12 @@ export function nonsense(): ProviderFailure {
   };
 }
 
-function refusal(status: number, headers: Record<string, string> | undefined): ProviderFailure {
-  const retryAfterMs = retryAfter(headers);
+/** The provider turned the request away with this status. */
+export function refusal(
+  status: number,
+  headers: Readonly<Record<string, string | readonly string[] | undefined>> | undefined,
+): ProviderFailure {
+  const retryAfterMs = retryAfter(headers, Date.now());
   return {
     code: status === 429 ? 'provider_rate_limited' : 'provider_error',
     message: refusalMessage(status),
@@ -81,12 +91,13 @@ function refusalMessage(status: number): string {
   return `The model provider answered ${status}.`;
 }
 
-function unreachable(code: string): ProviderFailure {
+/** @param neverArrived whether the request certainly never reached the provider, and so cost nothing. */
+export function unreachable(neverArrived: boolean): ProviderFailure {
   return {
     code: 'provider_error',
     message: 'The model provider cannot be reached.',
     retryable: true,
-    usage: neverArrived.has(code) ? NOTHING_USED : undefined,
+    usage: neverArrived ? NOTHING_USED : undefined,
   };
 }
 
@@ -111,15 +122,4 @@ function networkCode(error: unknown): string | undefined {
     current = cause;
   }
   return undefined;
-}
-
-/** `retry-after-ms`, or `retry-after` in seconds or as a date (RFC 9110, 10.2.3). */
-function retryAfter(headers: Record<string, string> | undefined): number | undefined {
-  const precise = Number(headers?.['retry-after-ms'] ?? Number.NaN);
-  if (Number.isFinite(precise) && precise >= 0) return precise;
-  const text = headers?.['retry-after'];
-  if (text === undefined) return undefined;
-  const seconds = Number(text);
-  const waitMs = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(text) - Date.now();
-  return Number.isFinite(waitMs) ? Math.max(waitMs, 0) : undefined;
 }

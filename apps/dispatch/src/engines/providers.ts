@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
-import { createAnthropic } from '@ai-sdk/anthropic';
-import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import type { LanguageModelV4 } from '@ai-sdk/provider';
 import { z } from 'zod';
+import { anthropicModels } from './anthropic/model.js';
+import type { Model } from './model.js';
+import { chatModels } from './openai/model.js';
 
 type Kind = 'openai-compatible' | 'anthropic';
 
 export interface ResolvedModel {
   ok: true;
   kind: Kind;
-  model: LanguageModelV4;
+  model: Model;
 }
 
 export interface Providers {
@@ -114,17 +114,14 @@ export function providersFromEnvironment(environment: Record<string, string | un
 }
 
 class ProviderRegistry {
-  readonly #providers: Map<
-    string,
-    { kind: Kind; models: Set<string> | undefined; create(model: string): LanguageModelV4 }
-  >;
+  readonly #providers: Map<string, { kind: Kind; models: Set<string> | undefined; create(model: string): Model }>;
   readonly #kept = new Map<string, ResolvedModel>();
 
   constructor(settings: ReadonlyMap<string, ProviderSettings>) {
     this.#providers = new Map(
       [...settings].map(([name, each]) => [
         name,
-        { kind: each.kind, models: each.models ? new Set(each.models) : undefined, create: creator(name, each) },
+        { kind: each.kind, models: each.models ? new Set(each.models) : undefined, create: creator(each) },
       ]),
     );
   }
@@ -149,32 +146,10 @@ class ProviderRegistry {
   }
 }
 
-function creator(name: string, settings: ProviderSettings): (model: string) => LanguageModelV4 {
-  const { apiKey, kind } = settings;
-  if (kind === 'anthropic') {
-    const baseURL = withVersion(settings.baseUrl ?? anthropicUrl);
-    const anthropic = createAnthropic({ baseURL, apiKey: apiKey ?? '', fetch: fetchWithoutRedirect });
-    return (model) => anthropic(model);
-  }
-  const baseURL = withVersion(settings.baseUrl ?? openAiUrl);
-  const compatible = createOpenAICompatible({
-    name,
-    baseURL,
-    includeUsage: true,
-    fetch: fetchWithoutRedirect,
-    ...(apiKey === undefined ? {} : { apiKey }),
-    // OpenAI's own reasoning models refuse max_tokens; servers that copy its format often know nothing else.
-    ...(baseURL === openAiUrl ? { transformRequestBody: withMaxCompletionTokens } : {}),
-  });
-  return (model) => compatible(model);
-}
-
-/** A redirect could carry the key to another host. */
-const fetchWithoutRedirect: typeof fetch = (input, init) => fetch(input, { ...init, redirect: 'error' });
-
-function withMaxCompletionTokens(body: Record<string, unknown>): Record<string, unknown> {
-  const { max_tokens, ...rest } = body;
-  return max_tokens === undefined ? rest : { ...rest, max_completion_tokens: max_tokens };
+function creator({ kind, baseUrl, apiKey }: ProviderSettings): (model: string) => Model {
+  if (kind === 'anthropic') return anthropicModels({ baseUrl: withVersion(baseUrl ?? anthropicUrl), apiKey });
+  const url = withVersion(baseUrl ?? openAiUrl);
+  return chatModels({ baseUrl: url, apiKey, outputLimit: url === openAiUrl ? 'max_completion_tokens' : 'max_tokens' });
 }
 
 /** A bare host is completed with the version that both wire formats have in their path. */

@@ -1,36 +1,51 @@
-import type { LanguageModelV4Usage } from '@ai-sdk/provider';
 import { NOTHING_USED, type Usage } from './engine.js';
 
 /**
- * The provider's report in disjoint kinds of tokens that add up to what it reported, or undefined when it did not report.
- * OpenAI counts cached tokens within the prompt and reasoning within the completion; Anthropic counts cache reads and writes apart.
- * The AI SDK turns a missing number into 0, so what was really there is read from `raw`.
+ * What a server of OpenAI's format reports, in disjoint kinds of tokens: cached tokens are within its prompt, reasoning within its
+ * completion. Undefined where the report is partial or does not add up: budgets then estimates, and nothing here guesses.
  */
-export function usageOf(report: LanguageModelV4Usage): Usage | undefined {
-  const raw = report.raw;
-  if (raw === undefined) return undefined;
-  const openAiStyle = 'prompt_tokens' in raw || 'completion_tokens' in raw;
-  const inputReported = openAiStyle ? raw['prompt_tokens'] : raw['input_tokens'];
-  const outputReported = openAiStyle ? raw['completion_tokens'] : raw['output_tokens'];
-  if (!isCount(inputReported) || !isCount(outputReported)) return undefined;
-
-  const input = report.inputTokens.total ?? inputReported;
-  const cacheReadTokens = Math.min(report.inputTokens.cacheRead ?? 0, input);
-  const cacheWriteTokens = Math.min(report.inputTokens.cacheWrite ?? 0, input - cacheReadTokens);
-  const output = report.outputTokens.total ?? outputReported;
-  const reasoning = report.outputTokens.reasoning ?? 0;
-  // Some providers (xAI) count reasoning beside the completion; their total says so.
-  const beside = openAiStyle && reasoning > 0 && raw['total_tokens'] === input + output + reasoning;
-  const reasoningTokens = beside ? reasoning : Math.min(reasoning, output);
-  const usage: Usage = {
-    inputTokens: input - cacheReadTokens - cacheWriteTokens,
-    cacheReadTokens,
-    cacheWriteTokens,
+export function openAiUsage(report: Record<string, unknown>): Usage | undefined {
+  const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = report;
+  const cached = detail(report['prompt_tokens_details'], 'cached_tokens');
+  const reasoning = detail(report['completion_tokens_details'], 'reasoning_tokens');
+  if (!isCount(prompt) || !isCount(completion) || !isCount(cached) || !isCount(reasoning)) return undefined;
+  // Some servers (xAI) count reasoning beside the completion; their total says so.
+  const isBeside = reasoning > 0 && total === prompt + completion + reasoning;
+  const isSum = total === undefined || total === null || total === prompt + completion;
+  if (!isSum && !isBeside) return undefined;
+  return sound({
+    inputTokens: prompt - cached,
+    cacheReadTokens: cached,
+    cacheWriteTokens: 0,
     cacheWrite1hTokens: 0,
-    outputTokens: beside ? output : output - reasoningTokens,
-    reasoningTokens,
+    outputTokens: isBeside ? completion : completion - reasoning,
+    reasoningTokens: reasoning,
+  });
+}
+
+/**
+ * What Anthropic reports: its input, cache reads and cache writes are apart already, and writes for an hour where any are.
+ * Undefined where the report is partial or does not add up.
+ */
+export function anthropicUsage(report: Record<string, unknown>): Usage | undefined {
+  const { input_tokens: input, output_tokens: output } = report;
+  const read = report['cache_read_input_tokens'] ?? 0;
+  const written = report['cache_creation_input_tokens'] ?? 0;
+  const split = report['cache_creation'] ?? undefined;
+  const forAnHour = detail(split, 'ephemeral_1h_input_tokens');
+  const forMinutes = split === undefined ? written : detail(split, 'ephemeral_5m_input_tokens');
+  const thinking = detail(report['output_tokens_details'], 'thinking_tokens');
+  if (!isCount(input) || !isCount(output) || !isCount(read) || !isCount(thinking)) return undefined;
+  if (thinking > output) return undefined;
+  if (!isCount(forMinutes) || !isCount(forAnHour) || forMinutes + forAnHour !== written) return undefined;
+  return {
+    inputTokens: input,
+    cacheReadTokens: read,
+    cacheWriteTokens: forMinutes,
+    cacheWrite1hTokens: forAnHour,
+    outputTokens: output - thinking,
+    reasoningTokens: thinking,
   };
-  return Object.values(usage).every(isCount) ? usage : undefined;
 }
 
 /** Of several calls together; undefined as soon as one of them is unknown. */
@@ -46,6 +61,16 @@ export function sumUsage(usages: readonly (Usage | undefined)[]): Usage | undefi
     sum.reasoningTokens += usage.reasoningTokens;
   }
   return usages.length > 0 ? sum : undefined;
+}
+
+/** A number within a report's details; 0 where there are none. */
+function detail(details: unknown, name: string): unknown {
+  if (typeof details !== 'object' || details === null) return 0;
+  return (details as Record<string, unknown>)[name] ?? 0;
+}
+
+function sound(usage: Usage): Usage | undefined {
+  return Object.values(usage).every(isCount) ? usage : undefined;
 }
 
 function isCount(value: unknown): value is number {
