@@ -79,10 +79,12 @@ describe('the built-in catalogue', () => {
     expect(today.price('deepseek/deepseek-v4-pro')?.cacheReadPico).toBe(44_000n);
   });
 
-  test('leaves out what tokens do not price: transcription, embeddings, fees a call', () => {
+  test('leaves out what tokens of text do not price: transcription, embeddings, speech, images', () => {
     expect(today.price('openai/whisper-1')).toBeUndefined();
     expect(today.price('openai/text-embedding-3-small')).toBeUndefined();
     expect(today.price('mistral/mistral-ocr-latest')).toBeUndefined();
+    expect(today.price('openai/gpt-audio')).toBeUndefined();
+    expect(today.price('google/gemini-2.5-flash-image')).toBeUndefined();
   });
 
   test('leads every name to the model that its source prices it by, or nowhere', () => {

@@ -29,7 +29,7 @@ const SIMULATOR: Price[] = ['simulator/sim-echo', 'simulator/sim-script'].map((m
 /**
  * The prices of well-known models as of a time, and those that are announced for later, with the models' other names. Where a
  * price varies by the hour of the day, the dearest hour counts. A model that is not priced by its tokens alone is left out: one
- * without a price of input or output, and one with a fee a call.
+ * without a price of input or output, one with a fee a call, and one that puts out images or speech.
  */
 export function catalogueAt(nowMs: number): NewPrice[] {
   const found = new Map<string, NewPrice[]>(SIMULATOR.map((price) => [price.model, [price]]));
@@ -73,16 +73,20 @@ function pricesInForce(prices: readonly ConditionalPrice[], atMs: number): Model
 }
 
 function priceOf(inForce: readonly ModelPrice[], model: string): Price | null {
-  const isByTokens = (prices: ModelPrice) =>
-    prices['input_mtok'] !== undefined &&
-    prices['output_mtok'] !== undefined &&
-    prices['requests_kcount'] === undefined;
   if (inForce.length === 0 || !inForce.every(isByTokens)) return null;
   const lengths = new Set(inForce.flatMap((prices) => Object.values(prices).flatMap(lengthsIn)));
   const tiers = [...lengths]
     .sort((a, b) => a - b)
     .map((inputTokensOver) => ({ inputTokensOver, ...ratesAt(inForce, inputTokensOver) }));
   return { model, ...ratesAt(inForce, 0), ...(tiers.length > 0 && { tiers }) };
+}
+
+/** Whether input and output have a price, and nothing that is not counted here has one: a call, an image or speech that is put out. */
+function isByTokens(prices: ModelPrice): boolean {
+  const others = Object.keys(prices).filter(
+    (kind) => kind === 'requests_kcount' || /^output_(audio|image|video)_/.test(kind),
+  );
+  return prices['input_mtok'] !== undefined && prices['output_mtok'] !== undefined && others.length === 0;
 }
 
 type Kind = ModelPrice[string];
