@@ -1,21 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import type { Refusal, Result, TenantContext } from '@reef/contracts';
 import { EventStore, isRefusal, refuse, Views } from '@reef/eventing';
-import {
-  type Budget,
-  budget,
-  type BudgetCommand,
-  type BudgetEvent,
-  freedBy,
-  type OpenBudget,
-} from './domain/budget.js';
-import { type Carry, NOTHING_CARRIED } from './domain/carry.js';
-import { DEFAULT_LIMITS, type Limit } from './domain/limits.js';
+import { type Budget, budget, type BudgetCommand, type BudgetEvent, FRESH, freedBy } from './domain/budget.js';
+import type { Opening } from './domain/carry.js';
+import type { OpenBudget } from './domain/open-budget.js';
 import { windowKeysAt } from './domain/windows.js';
+import { PlanCatalogue } from './plan-catalogue.js';
 import { MonthRow } from './projections/months.js';
 import { booksOf, monthlyBooks } from './streams.js';
 
-type Spending = Extract<BudgetCommand, { type: 'reserve' | 'setLimits' }>;
+type Spending = Extract<
+  BudgetCommand,
+  { type: 'reserve' | 'setLimits' | 'setTimeZone' | 'assignPlan' | 'topUp' | 'noteExhausted' }
+>;
+type WindowOpened = Extract<BudgetEvent, { type: 'WindowOpened' }>['data'];
 type Ending = Extract<BudgetCommand, { type: 'settle' | 'release' | 'expire' }>;
 type Reply<Value> = (state: OpenBudget, events: readonly BudgetEvent[]) => Value;
 
@@ -30,6 +28,7 @@ export class Books {
   constructor(
     private readonly store: EventStore,
     private readonly views: Views,
+    private readonly plans: PlanCatalogue,
   ) {}
 
   /** Executes a command in the month around now, and opens its books if nobody did. */
@@ -83,6 +82,21 @@ export class Books {
     );
   }
 
+  /** The first books of a tenant, as they would be opened. */
+  async opening(window: string, nowMs: number): Promise<WindowOpened> {
+    const [opened] = budget.decide(
+      { type: 'open', data: { window, ...(await this.#fresh(nowMs)), nowMs } },
+      budget.initial,
+    ) as readonly BudgetEvent[];
+    if (opened?.type !== 'WindowOpened') throw new Error('books were not opened');
+    return opened.data;
+  }
+
+  async #fresh(nowMs: number): Promise<Opening> {
+    const plan = await this.plans.startingPlan();
+    return { ...FRESH, plan: { plan, assignedAt: new Date(nowMs).toISOString(), spentBefore: {} } };
+  }
+
   /** Opens the books of the month around now, unless they are open. */
   async openNow(context: TenantContext): Promise<Result<unknown>> {
     const nowMs = Date.now();
@@ -116,7 +130,7 @@ export class Books {
   /** @returns the month to go on with. */
   async #open(context: TenantContext, month: string, nowMs: number): Promise<Result<string>> {
     const newest = await this.newest(context.tenant, LAST_MONTH);
-    if (newest === null) return this.#openMonth(context, month, DEFAULT_LIMITS, NOTHING_CARRIED, nowMs);
+    if (newest === null) return this.#openMonth(context, month, await this.#fresh(nowMs), nowMs);
     if (newest >= month) return { ok: true, value: newest }; // Our clock is behind that of another instance.
     const close: BudgetCommand = { type: 'close', data: { next: month, nowMs } };
     const closed = await this.#execute(context, newest, close, () => undefined, 'close');
@@ -125,18 +139,12 @@ export class Books {
 
   async #openAfter(context: TenantContext, before: OpenBudget): Promise<Result<string>> {
     if (!before.closing) throw new Error('a month is opened before the last is closed');
-    const { next, carried, carriedHolds } = before.closing;
-    return this.#openMonth(context, next, before.limits, { carried, carriedHolds }, Date.now());
+    const { next, ...opening } = before.closing;
+    return this.#openMonth(context, next, opening, Date.now());
   }
 
-  #openMonth(
-    context: TenantContext,
-    window: string,
-    limits: readonly Limit[],
-    carry: Carry,
-    nowMs: number,
-  ): Promise<Result<string>> {
-    const open: BudgetCommand = { type: 'open', data: { window, limits, ...carry, nowMs } };
+  #openMonth(context: TenantContext, window: string, opening: Opening, nowMs: number): Promise<Result<string>> {
+    const open: BudgetCommand = { type: 'open', data: { window, ...opening, nowMs } };
     return this.#execute(context, window, open, () => window, 'open');
   }
 

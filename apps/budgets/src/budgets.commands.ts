@@ -2,11 +2,17 @@ import { Controller } from '@nestjs/common';
 import { budgets, type InputOf, PLATFORM, type ResultOf, type TenantContext } from '@reef/contracts';
 import { refuse, Views } from '@reef/eventing';
 import { Command } from '@reef/messaging';
+import { InjectLogger } from '@reef/service';
+import type { Logger } from 'pino';
 import { Books } from './books.js';
 import { contracted } from './contracted.js';
-import { endingOf, type OpenBudget } from './domain/budget.js';
+import { appliedTo, pressureOf } from './domain/bounds.js';
 import { get } from './domain/dictionary.js';
-import { pressureFor } from './domain/grant.js';
+import { reservedAtMs } from './domain/hold.js';
+import { endingOf, type OpenBudget, otherTurnsOf } from './domain/open-budget.js';
+import { rateStandings } from './domain/rates.js';
+import { Leases } from './leases.js';
+import { PlanCatalogue } from './plan-catalogue.js';
 import { PriceList } from './price-list.js';
 import { LedgerRow } from './projections/ledger.js';
 
@@ -17,7 +23,10 @@ export class BudgetsCommands {
   constructor(
     private readonly books: Books,
     private readonly priceList: PriceList,
+    private readonly plans: PlanCatalogue,
+    private readonly leases: Leases,
     private readonly views: Views,
+    @InjectLogger() private readonly logger: Logger,
   ) {}
 
   @Command(commands.openTenant)
@@ -34,12 +43,55 @@ export class BudgetsCommands {
     input: InputOf<typeof commands.setLimits>,
     context: TenantContext,
   ): Promise<ResultOf<typeof commands.setLimits>> {
-    if (!['owner', 'admin', 'operator'].includes(context.role)) {
-      return refuse('forbidden', 'limits are set by an owner or admin');
-    }
+    if (!mayNarrow(context)) return refuse('forbidden', 'limits are set by an owner or admin');
     const nowMs = Date.now();
     const command = { type: 'setLimits', data: { ...input, nowMs } } as const;
     return contracted(commands.setLimits, await this.books.spend(context, nowMs, command, () => ({})));
+  }
+
+  @Command(commands.setTimeZone)
+  async setTimeZone(
+    input: InputOf<typeof commands.setTimeZone>,
+    context: TenantContext,
+  ): Promise<ResultOf<typeof commands.setTimeZone>> {
+    if (!mayNarrow(context)) return refuse('forbidden', 'the time zone is set by an owner or admin');
+    const nowMs = Date.now();
+    const command = { type: 'setTimeZone', data: { ...input, nowMs } } as const;
+    return contracted(commands.setTimeZone, await this.books.spend(context, nowMs, command, () => ({})));
+  }
+
+  @Command(commands.assignPlan)
+  async assignPlan(
+    input: InputOf<typeof commands.assignPlan>,
+    context: TenantContext,
+  ): Promise<ResultOf<typeof commands.assignPlan>> {
+    if (context.role !== 'operator') return refuse('forbidden', 'plans are assigned by an operator of the platform');
+    const plan = await this.plans.planOf(input.plan);
+    if (!plan) return refuse('plan_unknown', 'there is no such plan', { plan: input.plan });
+    const nowMs = Date.now();
+    const command = { type: 'assignPlan', data: { plan, nowMs } } as const;
+    return contracted(commands.assignPlan, await this.books.spend(context, nowMs, command, () => ({})));
+  }
+
+  @Command(commands.topUp)
+  async topUp(input: InputOf<typeof commands.topUp>, context: TenantContext): Promise<ResultOf<typeof commands.topUp>> {
+    if (context.role !== 'operator') return refuse('forbidden', 'top-ups are booked by an operator of the platform');
+    const nowMs = Date.now();
+    const command = { type: 'topUp', data: { ...input, nowMs } } as const;
+    const toppedUp = await this.books.spend(context, nowMs, command, topUpsOf);
+    return contracted(commands.topUp, toppedUp);
+  }
+
+  @Command(commands.extend)
+  async extend(
+    input: InputOf<typeof commands.extend>,
+    { tenant, principal }: TenantContext,
+  ): Promise<ResultOf<typeof commands.extend>> {
+    if (tenant !== PLATFORM || principal.kind !== 'service') {
+      return refuse('forbidden', 'workers speak for themselves, under the platform');
+    }
+    await this.leases.heard(input);
+    return { ok: true, value: {} };
   }
 
   @Command(commands.reserve)
@@ -61,6 +113,7 @@ export class BudgetsCommands {
     const nowMs = Date.now();
     const command = { type: 'reserve', data: { ...input, ...known, nowMs } } as const;
     const granted = await this.books.spend(context, nowMs, command, (state) => grantOf(state, input.reservationId));
+    if (!granted.ok && granted.code === 'budget_exhausted') this.#noteExhausted(context, input, granted.details);
     return contracted(commands.reserve, granted);
   }
 
@@ -105,6 +158,33 @@ export class BudgetsCommands {
     return contracted(commands.publishPrices, await this.priceList.publish(context, data));
   }
 
+  @Command(commands.publishPlans)
+  async publishPlans(
+    input: InputOf<typeof commands.publishPlans>,
+    context: TenantContext,
+  ): Promise<ResultOf<typeof commands.publishPlans>> {
+    if (context.tenant !== PLATFORM || context.role !== 'operator') {
+      return refuse('forbidden', 'plans are published by an operator of the platform');
+    }
+    return contracted(commands.publishPlans, await this.plans.publish(context, input));
+  }
+
+  /** Tells, once, that a limit is used up. The refused caller does not wait for it, and a later refusal tells it if this one cannot. */
+  #noteExhausted(
+    context: TenantContext,
+    { attribution }: InputOf<typeof commands.reserve>,
+    details: Readonly<Record<string, unknown>> = {},
+  ): void {
+    const nowMs = Date.now();
+    const name = String(details['name']);
+    const of = { ...context, commandId: `${context.commandId}:exhausted` };
+    void this.books
+      .spend(of, nowMs, { type: 'noteExhausted', data: { name, attribution, nowMs } }, () => undefined)
+      .catch((error: unknown) =>
+        this.logger.warn({ err: error, tenant: context.tenant }, 'a limit is used up, which could not be told'),
+      );
+  }
+
   /** The books remember the newest endings only; a retry that comes later is answered from the ledger. */
   async #ledgerRow(tenant: string, { window, reservationId }: { window: string; reservationId: string }) {
     return this.views.of(tenant).findOne(LedgerRow, { tenantId: tenant, month: window, reservationId });
@@ -120,9 +200,22 @@ function grantOf(state: OpenBudget, reservationId: string) {
     outputTokensMax: held.outputTokensMax,
     heldPico: held.heldPico,
     window: state.window,
-    pressure: pressureFor(state, held.attribution, Date.parse(held.reservedAt)),
+    pressure: pressureOf(state, appliedTo(state, held.attribution, reservedAtMs(held))),
+    rates: rateStandings(
+      state.plan.plan.rates,
+      state.recent,
+      otherTurnsOf(state, held.attribution.turnId) + 1,
+      reservedAtMs(held),
+    ),
+    weight: state.plan.plan.weight,
   };
 }
+
+const mayNarrow = ({ role }: TenantContext) => ['owner', 'admin', 'operator'].includes(role);
+
+const topUpsOf = (state: OpenBudget) => ({
+  topUps: state.topUps.map(({ unit, granted, used }) => ({ unit, granted, used })),
+});
 
 function chargeOf(state: OpenBudget, reservationId: string) {
   const ending = endingOf(state, reservationId);

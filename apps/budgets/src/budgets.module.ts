@@ -4,17 +4,19 @@ import { Books } from './books.js';
 import { BudgetsCommands } from './budgets.commands.js';
 import { BudgetsQueries } from './budgets.queries.js';
 import { migrations } from './migrations/index.js';
+import { Leases } from './leases.js';
+import { PlanCatalogue } from './plan-catalogue.js';
 import { PriceList } from './price-list.js';
 import { LedgerRow } from './projections/ledger.js';
 import { MonthRow } from './projections/months.js';
 import { EndDeadTurns } from './reactions/end-dead-turns.js';
 import { OpenTenant } from './reactions/open-tenant.js';
-import { monthlyBooks, prices } from './streams.js';
+import { monthlyBooks, plans, prices } from './streams.js';
 import { Sweeper } from './sweeper.js';
 
 export const definition: ServiceDefinition = {
   name: 'budgets',
-  aggregates: [monthlyBooks, prices],
+  aggregates: [monthlyBooks, prices, plans],
   entities: [LedgerRow, MonthRow],
   migrations,
 };
@@ -22,6 +24,6 @@ export const definition: ServiceDefinition = {
 @Module({
   imports: [ReefModule.for(definition)],
   controllers: [BudgetsCommands, BudgetsQueries, OpenTenant, EndDeadTurns],
-  providers: [Books, PriceList, Sweeper],
+  providers: [Books, Leases, PlanCatalogue, PriceList, Sweeper],
 })
 export class BudgetsModule {}

@@ -1,13 +1,16 @@
-import { Controller } from '@nestjs/common';
+import { Controller, Inject } from '@nestjs/common';
 import { budgets, type InputOf, PLATFORM, type ResultOf, type TenantContext } from '@reef/contracts';
-import { decodeCursor, encodeCursor, EventStore, refuse, Views } from '@reef/eventing';
+import { decodeCursor, encodeCursor, EventStore, inTenants, refuse, Views } from '@reef/eventing';
 import { Query } from '@reef/messaging';
+import { DATABASE } from '@reef/service';
+import type { Pool } from 'pg';
 import { Books } from './books.js';
-import type { Budget } from './domain/budget.js';
-import { dictionary } from './domain/dictionary.js';
-import { DEFAULT_LIMITS } from './domain/limits.js';
-import { type Standing, standings, tenantPressure } from './domain/standing.js';
+import { billOf } from './domain/invoice.js';
+import { opened } from './domain/open-budget.js';
+import { rateStandings } from './domain/rates.js';
+import { standings, tenantPressure } from './domain/standing.js';
 import { windowKeysAt } from './domain/windows.js';
+import { PlanCatalogue } from './plan-catalogue.js';
 import { PriceList } from './price-list.js';
 import { LedgerRow } from './projections/ledger.js';
 import { booksOf, monthlyBooks } from './streams.js';
@@ -20,7 +23,9 @@ export class BudgetsQueries {
     private readonly books: Books,
     private readonly store: EventStore,
     private readonly priceList: PriceList,
+    private readonly plans: PlanCatalogue,
     private readonly views: Views,
+    @Inject(DATABASE) private readonly database: Pool,
   ) {}
 
   @Query(queries.balance)
@@ -29,10 +34,24 @@ export class BudgetsQueries {
     { tenant }: TenantContext,
   ): Promise<ResultOf<typeof queries.balance>> {
     const nowMs = Date.now();
-    const month = (await this.books.newest(tenant, windowKeysAt(nowMs).month)) ?? windowKeysAt(nowMs).month;
-    const { state } = await this.store.load(monthlyBooks, tenant, booksOf(month));
-    const limits = standingsOf(state, nowMs);
-    return { ok: true, value: { limits, pressure: tenantPressure(limits) } };
+    const { month } = windowKeysAt(nowMs);
+    const newest = (await this.books.newest(tenant, month)) ?? month;
+    const { state } = await this.store.load(monthlyBooks, tenant, booksOf(newest));
+    // A tenant without books has what it will be given with its first call.
+    const books = state.status === 'open' ? state : opened(await this.books.opening(month, nowMs));
+    const limits = standings(books, nowMs);
+    const { plan, timeZone, topUps, recent } = books;
+    return {
+      ok: true,
+      value: {
+        plan: { plan: plan.plan.plan, name: plan.plan.name },
+        timeZone,
+        limits,
+        topUps: topUps.map(({ unit, granted, used }) => ({ unit, granted, used })),
+        rates: rateStandings(plan.plan.rates, recent, books.turns.size + books.carriedHolds.size, nowMs),
+        pressure: tenantPressure(limits),
+      },
+    };
   }
 
   @Query(queries.asOf)
@@ -85,14 +104,36 @@ export class BudgetsQueries {
     if (context.tenant !== PLATFORM || context.role !== 'operator') {
       return refuse('forbidden', 'the price book is read by an operator of the platform');
     }
-    const { priceVersion, prices } = await this.priceList.current();
-    return { ok: true, value: { priceVersion, prices: [...prices.values()].map(({ price }) => price) } };
+    return { ok: true, value: await this.priceList.current() };
   }
-}
 
-/** A tenant without books has the limits it will be given with its first call. */
-function standingsOf(state: Budget, nowMs: number): Standing[] {
-  return standings(state.status === 'open' ? state : { limits: DEFAULT_LIMITS, counters: dictionary() }, nowMs);
+  @Query(queries.plans)
+  async planList(
+    _input: InputOf<typeof queries.plans>,
+    context: TenantContext,
+  ): Promise<ResultOf<typeof queries.plans>> {
+    if (context.tenant !== PLATFORM || context.role !== 'operator') {
+      return refuse('forbidden', 'the plans are read by an operator of the platform');
+    }
+    return { ok: true, value: { plans: [...(await this.plans.all()).values()] } };
+  }
+
+  @Query(queries.invoice)
+  async invoice(
+    { month }: InputOf<typeof queries.invoice>,
+    { tenant }: TenantContext,
+  ): Promise<ResultOf<typeof queries.invoice>> {
+    const newest = (await this.books.newest(tenant, month)) ?? month;
+    const { state } = await this.store.load(monthlyBooks, tenant, booksOf(newest));
+    const usagePico = await inTenants(this.database, [tenant], async (client) => {
+      const { rows } = await client.query<{ cost: string }>(
+        'select coalesce(sum(cost_pico), 0)::text as cost from view.ledger where tenant_id = $1 and month = $2',
+        [tenant, month],
+      );
+      return BigInt(rows[0]?.cost ?? 0);
+    });
+    return { ok: true, value: billOf(month, state.status === 'open' ? state.plan.plan : null, usagePico) };
+  }
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -1,45 +1,46 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { FEED_DATABASE, Periodic, serviceContext } from '@reef/service';
-import type { Pool } from 'pg';
+import { Injectable } from '@nestjs/common';
+import { Periodic, serviceContext } from '@reef/service';
 import { Books } from './books.js';
 import { EXPIRED_AT_ONCE_MAX } from './domain/budget.js';
+import { DEAD_AFTER_MS, Leases } from './leases.js';
 
 const SWEEP_EVERY_MS = 1_000;
+const FORGET_EVERY_MS = 10 * 60_000;
 const BOOKS_PER_PAGE = 100;
 const PAGES_MAX = 50;
 
-/** Charges reservations that nobody settled in time. Several instances may sweep at once: the books charge each one once. */
+/** Charges reservations that nobody will settle. Several instances may sweep at once: the books charge each one once. */
 @Injectable()
 export class Sweeper {
+  readonly #judgesFromMs = Date.now() + DEAD_AFTER_MS;
+
   constructor(
     periodic: Periodic,
     private readonly books: Books,
-    @Inject(FEED_DATABASE) private readonly feed: Pool,
+    private readonly leases: Leases,
   ) {
     periodic.every(SWEEP_EVERY_MS, 'charge expired reservations', () => this.sweep());
+    periodic.every(FORGET_EVERY_MS, 'forget old leases', () => leases.forget());
   }
 
   /** @returns when nothing that was overdue is left, or when the pages of one sweep are used up. */
   async sweep(): Promise<void> {
     for (let page = 1; page <= PAGES_MAX; page++) {
       const nowMs = Date.now();
-      const { rows } = await this.feed.query<{ tenant_id: string; month: string; overdue: number }>(
-        `select tenant_id, month, count(*)::int as overdue from view.ledger
-         where status = 'held' and expires_at <= $1
-         group by tenant_id, month order by min(expires_at) limit $2`,
-        [new Date(nowMs), BOOKS_PER_PAGE],
-      );
+      const found = await this.leases.overdue(BOOKS_PER_PAGE);
       await Promise.all(
-        rows.map(({ tenant_id, month }) =>
-          this.books.end(
-            serviceContext(tenant_id, 'budgets'),
-            month,
-            { type: 'expire', data: { nowMs, withNext: false } },
-            () => undefined,
-          ),
-        ),
+        found.map(async ({ tenant, month, deadWorkers }) => {
+          const data = {
+            nowMs,
+            withNext: false,
+            // Who could not be heard while this process was not there to listen gets the time to be heard.
+            deadWorkers: nowMs < this.#judgesFromMs ? [] : deadWorkers,
+            outputTokensSeen: await this.leases.seenOf(tenant),
+          };
+          await this.books.end(serviceContext(tenant, 'budgets'), month, { type: 'expire', data }, () => undefined);
+        }),
       );
-      if (rows.length < BOOKS_PER_PAGE && rows.every(({ overdue }) => overdue <= EXPIRED_AT_ONCE_MAX)) return;
+      if (found.length < BOOKS_PER_PAGE && found.every(({ overdue }) => overdue <= EXPIRED_AT_ONCE_MAX)) return;
     }
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { turnSource } from './budgets.js';
+import { rateStanding, turnSource } from './budgets.js';
+import { pressure } from './limits.js';
 import { command, event, query, service } from './declare.js';
 import { modelId, usage } from './pricing.js';
 import {
@@ -53,6 +54,8 @@ export const turnView = z.object({
 export const liveFrame = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text'), seq: count, text: z.string() }),
   z.object({ type: z.literal('tool'), seq: count, name: z.string(), state: z.enum(['called', 'done', 'failed']) }),
+  /** The first model call was granted: how near the tenant is to its caps, and what its rates leave. */
+  z.object({ type: z.literal('admitted'), seq: count, pressure, rates: z.array(rateStanding) }),
   /** Nothing to say yet, but the turn is alive. */
   z.object({ type: z.literal('alive'), seq: count }),
   z.object({

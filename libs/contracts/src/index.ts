@@ -28,7 +28,9 @@ export {
   uuid,
 } from './values.js';
 export { apiKeyView, identity, role } from './identity.js';
-export { attribution, budgets, limit, limitStanding, pressure, turnSource } from './budgets.js';
+export { attribution, budgets, rateStanding, turnSource } from './budgets.js';
+export { limit, limitStanding, pressure, timeZone } from './limits.js';
+export { plan, type Plan, planId, planLimit, rates, topUpStanding } from './plans.js';
 export { modelId, price, usage, type Usage } from './pricing.js';
 export {
   agentView,

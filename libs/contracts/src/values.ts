@@ -10,6 +10,9 @@ export const tenantId = z.string().regex(SLUG, 'use 1–40 of a–z, 0–9 and -
 /** An agent's permanent name within its tenant; becomes a folder's name. */
 export const agentId = z.string().regex(SLUG, 'use 1–40 of a–z, 0–9 and -, not at the ends');
 
+/** The permanent name of anything else that is named once and shown in addresses. */
+export const slug = z.string().regex(SLUG, 'use 1–40 of a–z, 0–9 and -, not at the ends');
+
 export const uuid = z.uuid();
 /** RFC 3339 in UTC, as written by `Date#toISOString`. */
 export const instant = z.iso.datetime();

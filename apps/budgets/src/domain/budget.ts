@@ -1,11 +1,32 @@
-import type { budgets, EventOf, InputOf, Refusal, Usage } from '@reef/contracts';
+import type { budgets, EventOf, InputOf, Refusal } from '@reef/contracts';
 import { type Decider, refuse, unreachable } from '@reef/eventing/pure';
-import { balances, type Carry, carryInPieces, carryOf, withBalances } from './carry.js';
-import { type Amounts, type Counters, forget, hold, minus, NOTHING, post, UNITS } from './counters.js';
-import { type Dictionary, dictionary, entriesOf, get, put, remove } from './dictionary.js';
+import { type Applied, appliedTo } from './bounds.js';
+import { carryInPieces, type Opening } from './carry.js';
+import { type Amounts, minus, UNITS } from './counters.js';
+import { entriesOf, get, put } from './dictionary.js';
 import { grant } from './grant.js';
-import { checkedLimits, counterKeys, type Limit, type Meter, metersOf } from './limits.js';
+import { countersOf, estimateOf, heldAmounts, type Hold, reservedAtMs, tokensOf, usedAmounts } from './hold.js';
+import { CAP_MAX, checkedLimits, type Limit } from './limits.js';
 import { costPico, inputTokensOf, outputTokensOf, type Price } from './money.js';
+import {
+  adjusted,
+  carriedSettled,
+  closed,
+  ended,
+  endingOf,
+  opened,
+  type OpenBudget,
+  otherTurnsOf,
+  reserved,
+  withCarry,
+  withLimits,
+  withPlan,
+  withTopUp,
+} from './open-budget.js';
+import { STARTER } from './plan.js';
+import { crossed, crossedBy } from './thresholds.js';
+import { isTimeZone } from './time-zone.js';
+import { TOP_UP_IDS_MAX, topUpOf } from './top-ups.js';
 import { HOUR_MS, withinMonth } from './windows.js';
 
 /** A reservation is charged and closed after this long at the latest, whatever it asked for. */
@@ -16,79 +37,58 @@ export const HOLDS_MAX = 50_000;
 export const COUNTERS_MAX = 50_000;
 /** Expired reservations that one command charges. */
 export const EXPIRED_AT_ONCE_MAX = 100;
-/** A window is forgotten this long after its end: so far may the clocks of two instances be apart. */
-export const FORGET_AFTER_MS = HOUR_MS;
-/** The newest endings are remembered here, so many at least and twice as many at most; the ledger knows all. */
-export const ENDINGS_MIN = 128;
 
 type Data<Type extends keyof (typeof budgets)['events']> = EventOf<typeof budgets, Type>['data'];
-export type Hold = Data<'Reserved'>;
-
-/** How a reservation ended. */
-export type Ending =
-  { readonly how: 'charged'; readonly costPico: bigint; readonly estimated: boolean } | { readonly how: 'released' };
-
-/** What was carried to the next month when this one was closed. */
-export interface Closing extends Carry {
-  readonly next: string;
-}
 
 /** A tenant's books for one calendar month in UTC. */
 export type Budget = { readonly status: 'unopened' } | OpenBudget;
-export interface OpenBudget {
-  readonly status: 'open';
-  /** The month, such as `2026-11`. */
-  readonly window: string;
-  readonly limits: readonly Limit[];
-  readonly meters: readonly Meter[];
-  readonly counters: Counters;
-  readonly holds: Dictionary<Hold>;
-  /** Two generations of endings: when the newer is full, the older is dropped. */
-  readonly endings: Dictionary<Ending>;
-  readonly olderEndings: Dictionary<Ending>;
-  /** Reservations still open in the month before, counted here in full. */
-  readonly carriedHolds: Dictionary<true>;
-  /** Counters were last looked through for windows to forget, ms since the epoch. */
-  readonly tidiedAtMs: number;
-  readonly closing: Closing | null;
-}
 
 type Timed<Input> = Input & { readonly nowMs: number };
 /** A closed month is settled only together with `settleCarried` in the next, or what the hold did not use would be lost there. */
 type Settling<Input> = Timed<Input> & { readonly withNext: boolean };
 
 export type BudgetCommand =
-  | { type: 'open'; data: Timed<Carry> & { window: string; limits: readonly Limit[] } }
+  | { type: 'open'; data: Timed<Opening> & { window: string } }
   | { type: 'close'; data: Timed<{ next: string }> }
   | { type: 'setLimits'; data: Timed<{ limits: readonly Limit[] }> }
+  | { type: 'setTimeZone'; data: Timed<{ timeZone: string }> }
+  | { type: 'assignPlan'; data: Timed<{ plan: Data<'PlanAssigned'>['plan'] }> }
+  | { type: 'topUp'; data: Timed<InputOf<typeof budgets.commands.topUp>> }
   | { type: 'reserve'; data: Timed<InputOf<typeof budgets.commands.reserve>> & { price: Price; priceVersion: number } }
   | { type: 'settle'; data: Settling<InputOf<typeof budgets.commands.settle>> }
   | { type: 'release'; data: Settling<InputOf<typeof budgets.commands.release>> }
-  /** Of a turn that is named, every reservation has expired: nobody lives who could settle it. */
-  | { type: 'expire'; data: Settling<{ turnId?: string }> }
+  /** Charges what is overdue, what dead workers held, and what a turn held that has ended: nobody lives who could settle it. */
+  | {
+      type: 'expire';
+      data: Settling<{
+        turnId?: string;
+        deadWorkers: readonly string[];
+        /** What was last heard of a call's output. */
+        outputTokensSeen: Readonly<Record<string, number>>;
+      }>;
+    }
+  /** A reservation was refused for want of room in a bound. */
+  | { type: 'noteExhausted'; data: Timed<{ name: string; attribution: Data<'Reserved'>['attribution'] }> }
   | { type: 'settleCarried'; data: Timed<{ settled: readonly Omit<Data<'CarriedSettled'>, 'settledAt'>[] }> };
 
-export type BudgetEvent = EventOf<
-  typeof budgets,
-  | 'WindowOpened'
-  | 'BalancesCarried'
-  | 'WindowClosed'
-  | 'LimitsSet'
-  | 'Reserved'
-  | 'Settled'
-  | 'Released'
-  | 'ReservationExpired'
-  | 'CarriedSettled'
->;
+export type BudgetEvent = Exclude<EventOf<typeof budgets>, { type: 'PricesPublished' | 'PlansPublished' }>;
 
 export type BudgetRefusal =
   | 'window_unopened'
   | 'window_closed'
   | 'cap_negative'
+  | 'cap_absurd'
   | 'limit_repeated'
   | 'scope_id_missing'
   | 'limit_unending'
+  | 'time_zone_unknown'
+  | 'amount_not_positive'
+  | 'top_up_useless'
+  | 'top_up_reused'
   | 'budget_exhausted'
+  | 'rate_limited'
+  | 'paced'
+  | 'call_too_large'
   | 'reservation_reused'
   | 'reservation_unknown'
   | 'already_settled'
@@ -109,6 +109,12 @@ export const budget: Decider<Budget, BudgetCommand, BudgetEvent, BudgetRefusal> 
         return close(command.data, state);
       case 'setLimits':
         return setLimits(command.data, state);
+      case 'setTimeZone':
+        return setTimeZone(command.data, state);
+      case 'assignPlan':
+        return assignPlan(command.data, state);
+      case 'topUp':
+        return topUp(command.data, state);
       case 'reserve':
         return reserve(command.data, state);
       case 'settle':
@@ -117,6 +123,8 @@ export const budget: Decider<Budget, BudgetCommand, BudgetEvent, BudgetRefusal> 
         return release(command.data, state);
       case 'expire':
         return expire(command.data, state);
+      case 'noteExhausted':
+        return noteExhausted(command.data, state);
       case 'settleCarried':
         return command.data.settled
           .filter(({ reservationId }) => get(state.carriedHolds, reservationId))
@@ -133,25 +141,31 @@ export const budget: Decider<Budget, BudgetCommand, BudgetEvent, BudgetRefusal> 
       case 'BalancesCarried':
         return withCarry(state, event.data);
       case 'WindowClosed':
-        return { ...state, closing: { next: event.data.next, ...carryOf(state, Date.parse(event.data.closedAt)) } };
+        return closed(state, event.data);
       case 'LimitsSet':
         return withLimits(state, event.data.limits);
+      case 'TimeZoneSet':
+        return { ...state, timeZone: event.data.timeZone };
+      case 'PlanAssigned':
+        return withPlan(state, event.data);
+      case 'ToppedUp':
+        return withTopUp(state, event.data);
       case 'Reserved':
         return reserved(state, event.data);
       case 'Settled':
+        return ended(state, event.data.reservationId, 'settled', event.data, Date.parse(event.data.settledAt));
       case 'ReservationExpired': {
-        const estimated = event.type === 'ReservationExpired' || event.data.estimated;
-        const ending: Ending = { how: 'charged', costPico: event.data.costPico, estimated };
-        return ended(state, event.data.reservationId, ending, event.data);
+        const used = { ...event.data, estimated: true };
+        return ended(state, event.data.reservationId, 'expired', used, Date.parse(event.data.expiredAt));
       }
       case 'Released':
-        return ended(state, event.data.reservationId, { how: 'released' }, null);
-      case 'CarriedSettled': {
-        let { counters } = state;
-        for (const [key, freed] of balances(event.data.freed))
-          counters = post(counters, key, NOTHING, minus(NOTHING, freed));
-        return { ...state, counters, carriedHolds: remove(state.carriedHolds, event.data.reservationId) };
-      }
+        return ended(state, event.data.reservationId, 'released', null, Date.parse(event.data.releasedAt));
+      case 'SettlementAdjusted':
+        return adjusted(state, event.data);
+      case 'ThresholdCrossed':
+        return noted(state, event.data);
+      case 'CarriedSettled':
+        return carriedSettled(state, event.data);
       default:
         return unreachable(event);
     }
@@ -167,10 +181,31 @@ function event<Type extends BudgetEvent['type']>(type: Type, data: Data<Type>) {
 type Decision = readonly BudgetEvent[] | Refusal<BudgetRefusal>;
 type CommandData<Type extends BudgetCommand['type']> = Extract<BudgetCommand, { type: Type }>['data'];
 
-function open({ window, limits, nowMs, ...carry }: CommandData<'open'>): Decision {
-  const [first, ...more] = carryInPieces(carry);
+/** What a tenant begins with that nobody has dealt with yet. */
+export const FRESH: Opening = {
+  timeZone: 'UTC',
+  plan: { plan: STARTER, assignedAt: new Date(0).toISOString(), spentBefore: {} },
+  limits: [],
+  topUps: [],
+  exhausted: [],
+  recent: [],
+  carried: {},
+  carriedHolds: [],
+};
+
+function open({ window, nowMs, carried, carriedHolds, ...standing }: CommandData<'open'>): Decision {
+  const [first, ...more] = carryInPieces({ carried, carriedHolds });
   return [
-    event('WindowOpened', { window, openedAt: instant(withinMonth(window, nowMs)), limits: [...limits], ...first }),
+    event('WindowOpened', {
+      ...standing,
+      limits: [...standing.limits],
+      topUps: [...standing.topUps],
+      exhausted: [...standing.exhausted],
+      recent: [...standing.recent],
+      window,
+      openedAt: instant(withinMonth(window, nowMs)),
+      ...first,
+    }),
     ...more.map((piece) => event('BalancesCarried', piece)),
   ];
 }
@@ -180,13 +215,43 @@ function close({ next, nowMs }: CommandData<'close'>, state: OpenBudget): Decisi
   return [event('WindowClosed', { window: state.window, next, closedAt: instant(nowMs) })];
 }
 
-const closed = ({ next }: Closing) => refuse('window_closed', 'the books of this month are closed', { next });
+const isClosed = ({ next }: { next: string }) =>
+  refuse('window_closed', 'the books of this month are closed', { next });
 
 function setLimits({ limits, nowMs }: CommandData<'setLimits'>, state: OpenBudget): Decision {
-  if (state.closing) return closed(state.closing);
+  if (state.closing) return isClosed(state.closing);
   const checked = checkedLimits(limits);
   if ('ok' in checked) return checked;
-  return [event('LimitsSet', { limits: checked, setAt: instant(withinMonth(state.window, nowMs)) })];
+  return [event('LimitsSet', { limits: [...checked], setAt: instant(withinMonth(state.window, nowMs)) })];
+}
+
+function setTimeZone({ timeZone, nowMs }: CommandData<'setTimeZone'>, state: OpenBudget): Decision {
+  if (state.closing) return isClosed(state.closing);
+  if (!isTimeZone(timeZone)) return refuse('time_zone_unknown', 'there is no such time zone', { timeZone });
+  if (timeZone === state.timeZone) return [];
+  return [event('TimeZoneSet', { timeZone, setAt: instant(withinMonth(state.window, nowMs)) })];
+}
+
+function assignPlan({ plan, nowMs }: CommandData<'assignPlan'>, state: OpenBudget): Decision {
+  if (state.closing) return isClosed(state.closing);
+  return [event('PlanAssigned', { plan, assignedAt: instant(withinMonth(state.window, nowMs)) })];
+}
+
+function topUp({ topUpId, unit, amount, nowMs }: CommandData<'topUp'>, state: OpenBudget): Decision {
+  if (state.closing) return isClosed(state.closing);
+  const other = state.topUps.find((each) => each.topUpIds.includes(topUpId));
+  if (other && other.unit !== unit)
+    return refuse('top_up_reused', 'this top-up was of another unit', { unit: other.unit });
+  if (other) return []; // A retry: booked already.
+  if (amount <= 0n) return refuse('amount_not_positive', 'a top-up is more than nothing');
+  const before = topUpOf(state.topUps, unit);
+  if ((before?.granted ?? 0n) + amount > CAP_MAX || (before?.topUpIds.length ?? 0) >= TOP_UP_IDS_MAX) {
+    return refuse('cap_absurd', 'so much cannot be topped up');
+  }
+  if (!state.bounds.some((bound) => bound.topUps && bound.unit === unit)) {
+    return refuse('top_up_useless', `no limit of the plan ${state.plan.plan.plan} is extended by ${unit}`, { unit });
+  }
+  return [event('ToppedUp', { topUpId, unit, amount, toppedUpAt: instant(nowMs) })];
 }
 
 function reserve(call: CommandData<'reserve'>, state: OpenBudget): Decision {
@@ -197,14 +262,15 @@ function reserve(call: CommandData<'reserve'>, state: OpenBudget): Decision {
   }
   if (endingOf(state, call.reservationId) || get(state.carriedHolds, call.reservationId))
     return refuse('reservation_reused', 'this reservation was made before');
-  if (state.closing) return closed(state.closing);
+  if (state.closing) return isClosed(state.closing);
   if (state.holds.size >= HOLDS_MAX) return refuse('overloaded', `a tenant may have ${HOLDS_MAX} calls under way`);
   if (state.counters.size >= COUNTERS_MAX) {
     return refuse('overloaded', `limits may count ${COUNTERS_MAX} agents, users and keys in a month`);
   }
 
   const atMs = withinMonth(state.window, call.nowMs);
-  const decision = grant(state, call, atMs);
+  const otherTurns = otherTurnsOf(state, call.attribution.turnId);
+  const decision = grant(state, appliedTo(state, call.attribution, atMs), { ...call, otherTurns }, atMs);
   if (!decision.ok) return decision;
   const expiresAtMs = Math.min(Date.parse(call.expiresAt), atMs + HOLD_LASTS_MAX_MS);
   return [
@@ -217,6 +283,7 @@ function reserve(call: CommandData<'reserve'>, state: OpenBudget): Decision {
       heldPico: decision.value.heldPico,
       price: call.price,
       priceVersion: call.priceVersion,
+      worker: call.worker,
       reservedAt: instant(atMs),
       expiresAt: instant(expiresAtMs),
     }),
@@ -236,28 +303,69 @@ function isSameCall(held: Hold, call: CommandData<'reserve'>): boolean {
 function settle(call: CommandData<'settle'>, state: OpenBudget): Decision {
   const held = get(state.holds, call.reservationId);
   if (!held) {
-    if (endingOf(state, call.reservationId)?.how === 'charged') return []; // A retry, or too late: charged already.
-    return refuse('reservation_unknown', 'there is no such reservation to settle');
+    const ending = endingOf(state, call.reservationId);
+    if (ending?.how !== 'charged') return refuse('reservation_unknown', 'there is no such reservation to settle');
+    if (!ending.expired || !call.usage || state.closing) return []; // A retry, or charged for good.
+    return [adjust(state, ending.expired, { ...call, usage: call.usage }, ending.costPico)];
   }
-  if (state.closing && !call.withNext) return closed(state.closing);
+  if (state.closing && !call.withNext) return isClosed(state.closing);
   const usage = call.usage ?? estimateOf(held, call.outputTokensSeen);
   const excessTokens =
     Math.max(0, inputTokensOf(usage) - held.inputTokensMax) + Math.max(0, outputTokensOf(usage) - held.outputTokensMax);
-  return [
-    event('Settled', {
-      reservationId: call.reservationId,
-      attribution: held.attribution,
-      outcome: call.outcome,
-      usage,
-      heldPico: held.heldPico,
-      costPico: costPico(held.price, usage),
-      estimated: call.usage === null,
-      providerExcessTokens: excessTokens,
-      priceVersion: held.priceVersion,
-      reservedAt: held.reservedAt,
-      settledAt: instant(call.nowMs),
-    }),
-  ];
+  const settled = event('Settled', {
+    reservationId: call.reservationId,
+    attribution: held.attribution,
+    outcome: call.outcome,
+    usage,
+    heldPico: held.heldPico,
+    costPico: costPico(held.price, usage),
+    estimated: call.usage === null,
+    providerExcessTokens: excessTokens,
+    priceVersion: held.priceVersion,
+    reservedAt: held.reservedAt,
+    settledAt: instant(call.nowMs),
+  });
+  return [settled, ...thresholdsOf(state, held, usedAmounts(held, settled.data), call.nowMs)];
+}
+
+/** The truth about a reservation that was charged by estimate when its worker seemed dead. */
+function adjust(
+  state: OpenBudget,
+  { hold: held, usage: estimate }: { hold: Hold; usage: Data<'Settled'>['usage'] },
+  { usage, nowMs }: { usage: Data<'Settled'>['usage']; nowMs: number },
+  estimatedPico: bigint,
+): BudgetEvent {
+  const cost = costPico(held.price, usage);
+  const tokens = tokensOf(usage) - tokensOf(estimate);
+  const applied = appliedAt(state, held).filter(({ bound }) => bound.hard);
+  const fitting = (unit: Limit['unit'], more: bigint) =>
+    applied.reduce((fits, each) => {
+      const left = each.left > 0n ? each.left : 0n;
+      return each.bound.unit === unit && left < fits ? left : fits;
+    }, more);
+  return event('SettlementAdjusted', {
+    reservationId: held.reservationId,
+    attribution: held.attribution,
+    usage,
+    heldPico: held.heldPico,
+    costPico: cost,
+    estimatedPico,
+    bookedPico: fitting('usd', cost - estimatedPico),
+    bookedTokens: Number(fitting('tokens', BigInt(tokens))),
+    priceVersion: held.priceVersion,
+    reservedAt: held.reservedAt,
+    adjustedAt: instant(nowMs),
+  });
+}
+
+/** The bounds that a reservation counts against: in the windows it was made in. */
+function appliedAt(state: OpenBudget, held: Hold): Applied[] {
+  return appliedTo({ ...state, timeZone: held.timeZone }, held.attribution, reservedAtMs(held));
+}
+
+function thresholdsOf(state: OpenBudget, held: Hold, used: Amounts, nowMs: number): BudgetEvent[] {
+  const at = { atMs: reservedAtMs(held), timeZone: held.timeZone };
+  return crossedBy(appliedAt(state, held), used, at, nowMs);
 }
 
 function release(call: CommandData<'release'>, state: OpenBudget): Decision {
@@ -267,23 +375,31 @@ function release(call: CommandData<'release'>, state: OpenBudget): Decision {
     if (!ending) return refuse('reservation_unknown', 'there is no such reservation to release');
     return ending.how === 'released' ? [] : refuse('already_settled', 'this reservation was charged already');
   }
-  if (state.closing && !call.withNext) return closed(state.closing);
+  if (state.closing && !call.withNext) return isClosed(state.closing);
   const { reservationId, attribution, heldPico, reservedAt } = held;
   return [event('Released', { reservationId, attribution, heldPico, reservedAt, releasedAt: instant(call.nowMs) })];
 }
 
-function expire({ nowMs, withNext, turnId }: CommandData<'expire'>, state: OpenBudget): Decision {
+function expire(
+  { nowMs, withNext, turnId, deadWorkers, outputTokensSeen }: CommandData<'expire'>,
+  state: OpenBudget,
+): Decision {
   const now = instant(nowMs);
+  const dead = new Set(deadWorkers);
   const expired = entriesOf(state.holds)
     .map(([, held]) => held)
-    .filter((held) => held.expiresAt <= now || held.attribution.turnId === turnId)
+    .filter(
+      (held) =>
+        held.expiresAt <= now || held.attribution.turnId === turnId || (held.worker !== null && dead.has(held.worker)),
+    )
     .sort((a, b) => (a.expiresAt + a.reservationId < b.expiresAt + b.reservationId ? -1 : 1))
     .slice(0, EXPIRED_AT_ONCE_MAX);
-  if (expired.length > 0 && state.closing && !withNext) return closed(state.closing);
-  return expired.map((held) => {
-    // The call may have reached the provider before its caller died, so its input is charged in full.
-    const usage = estimateOf(held, 0);
-    return event('ReservationExpired', {
+  if (expired.length > 0 && state.closing && !withNext) return isClosed(state.closing);
+  const events: BudgetEvent[] = [];
+  let standing = state; // A threshold that one of them crosses, the next does not.
+  for (const held of expired) {
+    const usage = estimateOf(held, outputTokensSeen[held.reservationId] ?? 0);
+    const charged = event('ReservationExpired', {
       reservationId: held.reservationId,
       attribution: held.attribution,
       usage,
@@ -293,17 +409,28 @@ function expire({ nowMs, withNext, turnId }: CommandData<'expire'>, state: OpenB
       reservedAt: held.reservedAt,
       expiredAt: now,
     });
-  });
+    events.push(charged, ...thresholdsOf(standing, held, usedAmounts(held, charged.data), nowMs));
+    standing = ended(standing, held.reservationId, 'expired', { ...charged.data, estimated: true }, nowMs);
+  }
+  return events;
 }
 
-function estimateOf(held: Hold, outputTokens: number): Usage {
-  const inputTokens = held.inputTokensMax;
-  return { inputTokens, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens, reasoningTokens: 0 };
+function noteExhausted({ name, attribution, nowMs }: CommandData<'noteExhausted'>, state: OpenBudget): Decision {
+  if (state.closing) return [];
+  const atMs = withinMonth(state.window, nowMs);
+  const found = appliedTo(state, attribution, atMs).find((each) => each.name === name);
+  if (!found || get(state.exhausted, name)) return []; // Its window is over, or it was told.
+  const posted = found.counter?.posted[found.bound.unit] ?? 0n;
+  return [crossed(found, 100n, posted, { atMs, timeZone: state.timeZone }, nowMs)];
 }
 
-/** How a reservation ended, if that was lately. */
-export function endingOf(state: OpenBudget, reservationId: string): Ending | undefined {
-  return get(state.endings, reservationId) ?? get(state.olderEndings, reservationId);
+function noted(
+  state: OpenBudget,
+  { thresholdPercent, unit, windowKey, scope, scopeId }: Data<'ThresholdCrossed'>,
+): OpenBudget {
+  if (thresholdPercent < 100) return state;
+  const whose = scope === 'tenant' ? 'tenant' : `${scope}:${scopeId}`;
+  return { ...state, exhausted: put(state.exhausted, `${unit}|${windowKey}|${whose}`, true) };
 }
 
 /** What a month must tell the next when a reservation that was carried there ends here. */
@@ -322,104 +449,4 @@ export function freedBy(state: Budget, ended: BudgetEvent): Omit<Data<'CarriedSe
     }
   }
   return { reservationId, freed };
-}
-
-function opened({ window, openedAt, limits, carried, carriedHolds }: Data<'WindowOpened'>): OpenBudget {
-  const state: OpenBudget = {
-    status: 'open',
-    window,
-    limits,
-    meters: metersOf(limits),
-    counters: dictionary(),
-    holds: dictionary(),
-    endings: dictionary(),
-    olderEndings: dictionary(),
-    carriedHolds: dictionary(),
-    tidiedAtMs: Date.parse(openedAt),
-    closing: null,
-  };
-  return withCarry(state, { carried, carriedHolds });
-}
-
-function withCarry(state: OpenBudget, { carried, carriedHolds }: Carry): OpenBudget {
-  return {
-    ...state,
-    counters: withBalances(state.counters, carried, state.window),
-    carriedHolds: dictionary([...entriesOf(state.carriedHolds), ...carriedHolds.map((id) => [id, true] as const)]),
-  };
-}
-
-/** What is counted for the first time starts with what is held now; what no limit counts any more is left as it is. */
-function withLimits(state: OpenBudget, limits: readonly Limit[]): OpenBudget {
-  const meters = metersOf(limits);
-  let { counters } = state;
-  for (const [, held] of entriesOf(state.holds)) {
-    const before = countersOf(state.meters, held);
-    const after = countersOf(meters, held);
-    const atMs = Date.parse(held.reservedAt);
-    for (const { key, window } of after) {
-      if (!before.some((old) => old.key === key)) counters = hold(counters, key, window, atMs, heldAmounts(held));
-    }
-    for (const { key } of before) {
-      if (!after.some((now) => now.key === key)) counters = post(counters, key, heldAmounts(held), NOTHING);
-    }
-  }
-  return { ...state, limits, meters, counters };
-}
-
-function reserved(state: OpenBudget, held: Hold): OpenBudget {
-  let { counters, tidiedAtMs } = state;
-  const atMs = Date.parse(held.reservedAt);
-  if (atMs >= tidiedAtMs + HOUR_MS) {
-    counters = forget(counters, atMs - FORGET_AFTER_MS);
-    tidiedAtMs = atMs;
-  }
-  const amounts = heldAmounts(held);
-  for (const { key, window } of countersOf(state.meters, held)) counters = hold(counters, key, window, atMs, amounts);
-  return { ...state, counters, tidiedAtMs, holds: put(state.holds, held.reservationId, held) };
-}
-
-function ended(state: OpenBudget, reservationId: string, ending: Ending, used: Used | null): OpenBudget {
-  const held = get(state.holds, reservationId);
-  if (!held) throw new Error('a reservation ended that was not open');
-  let { counters } = state;
-  const [heldThen, usedNow] = [heldAmounts(held), usedAmounts(held, used)];
-  for (const { key } of countersOf(state.meters, held)) counters = post(counters, key, heldThen, usedNow);
-  const isFull = state.endings.size >= ENDINGS_MIN;
-  return {
-    ...state,
-    counters,
-    holds: remove(state.holds, reservationId),
-    endings: put(isFull ? dictionary<Ending>() : state.endings, reservationId, ending),
-    olderEndings: isFull ? state.endings : state.olderEndings,
-  };
-}
-
-/** A reservation counts in the windows it was made in, whenever it ends. */
-function countersOf(meters: readonly Meter[], held: Hold) {
-  return counterKeys(meters, held.attribution, Date.parse(held.reservedAt));
-}
-
-function heldAmounts(held: Hold): Amounts {
-  return {
-    usd: held.heldPico,
-    tokens: BigInt(held.inputTokensMax + held.outputTokensMax),
-    messages: held.firstOfTurn ? 1n : 0n,
-    requests: 1n,
-  };
-}
-
-interface Used {
-  readonly usage: Usage;
-  readonly costPico: bigint;
-}
-
-function usedAmounts(held: Hold, used: Used | null): Amounts {
-  if (!used) return NOTHING;
-  return {
-    usd: used.costPico,
-    tokens: BigInt(inputTokensOf(used.usage) + outputTokensOf(used.usage)),
-    messages: held.firstOfTurn ? 1n : 0n,
-    requests: 1n,
-  };
 }

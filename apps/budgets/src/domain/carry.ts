@@ -1,14 +1,18 @@
+import type { budgets, EventOf } from '@reef/contracts';
 import { type Amounts, type Counters, NOTHING, plus, UNITS, usedOf } from './counters.js';
 import { type Dictionary, entriesOf, get, put } from './dictionary.js';
 import { EACH, type Meter } from './limits.js';
+import { windowEndsAtMs, windowOfKey, withinMonth } from './windows.js';
 
-import { windowEndsAtMs, withinMonth } from './windows.js';
+type WindowOpened = EventOf<typeof budgets, 'WindowOpened'>['data'];
 
 /** What a month hands to the next: balances of windows that outlast it, `unit|window|scope` → amount, held or spent. */
-export interface Carry {
-  readonly carried: Readonly<Record<string, bigint>>;
-  readonly carriedHolds: readonly string[];
-}
+export type Carry = Pick<Opening, 'carried' | 'carriedHolds'>;
+/** All that a month begins with. */
+export type Opening = {
+  readonly [Field in Exclude<keyof WindowOpened, 'window' | 'openedAt'>]: ReadonlyLists<WindowOpened[Field]>;
+};
+type ReadonlyLists<Value> = Value extends (infer Item)[] ? readonly Item[] : Value;
 
 export const NOTHING_CARRIED: Carry = { carried: {}, carriedHolds: [] };
 
@@ -23,7 +27,7 @@ interface Books {
   readonly holds: Dictionary<unknown>;
 }
 
-/** The carry of a month that is closed at `closedAtMs`: of `total`, and of a week that spans the months. */
+/** The carry of a month that is closed at `closedAtMs`: of `total`, and of windows that span the edge of the month in UTC. */
 export function carryOf({ window, meters, counters, holds }: Books, closedAtMs: number): Carry {
   const outlastsMs = Math.max(closedAtMs, windowEndsAtMs('month', withinMonth(window, 0)) - 1);
   const totals = new Set(meters.filter((meter) => meter.window === 'total').map(totalKey));
@@ -57,13 +61,17 @@ export function balances(carried: Carry['carried']): Map<string, Amounts> {
   return found;
 }
 
-/** Counters with these balances as spent. */
-export function withBalances(counters: Counters, carried: Carry['carried'], month: string): Counters {
+/** Counters with these balances as spent. A window that outlasts the month before holds the first instant of this one. */
+export function withBalances(
+  counters: Counters,
+  carried: Carry['carried'],
+  { month, timeZone }: { month: string; timeZone: string },
+): Counters {
   let together = counters;
   for (const [key, posted] of balances(carried)) {
-    const window = key.startsWith('total|') ? 'total' : 'week';
+    const window = windowOfKey(key.slice(0, key.indexOf('|')));
     const before = get(together, key) ?? {
-      windowEndsAtMs: windowEndsAtMs(window, withinMonth(month, 0)),
+      windowEndsAtMs: windowEndsAtMs(window, withinMonth(month, 0), timeZone),
       posted: NOTHING,
       held: NOTHING,
     };

@@ -40,17 +40,23 @@ export function usedOf(counter: Counter | undefined, unit: Unit): bigint {
   return counter ? counter.posted[unit] + counter.held[unit] : 0n;
 }
 
-/** @param atMs an instant within the counter's window. */
-export function hold(counters: Counters, key: string, window: Window, atMs: number, held: Amounts): Counters {
+/** @param at an instant within the counter's window, and the zone whose clock it goes by. */
+export function hold(
+  counters: Counters,
+  key: string,
+  window: Window,
+  at: { atMs: number; timeZone: string },
+  held: Amounts,
+): Counters {
   const counter = get(counters, key) ?? {
-    windowEndsAtMs: windowEndsAtMs(window, atMs),
+    windowEndsAtMs: windowEndsAtMs(window, at.atMs, at.timeZone),
     posted: NOTHING,
     held: NOTHING,
   };
   return put(counters, key, { ...counter, held: plus(counter.held, held) });
 }
 
-/** Turns what was held into what was used. A counter whose window is long over is gone, and stays gone. */
+/** Turns what was held into what was used. A counter that is gone stays gone. */
 export function post(counters: Counters, key: string, held: Amounts, posted: Amounts): Counters {
   const counter = get(counters, key);
   if (!counter) return counters;
@@ -61,8 +67,10 @@ export function post(counters: Counters, key: string, held: Amounts, posted: Amo
   });
 }
 
-/** Without the windows that ended before `endedMs`. */
+/** Without the windows that ended before `endedMs` and hold nothing any more. */
 export function forget(counters: Counters, endedMs: number): Counters {
-  const kept = entriesOf(counters).filter(([, counter]) => counter.windowEndsAtMs > endedMs);
+  const kept = entriesOf(counters).filter(
+    ([, { windowEndsAtMs: endsAtMs, held }]) => endsAtMs > endedMs || UNITS.some((unit) => held[unit] !== 0n),
+  );
   return kept.length === counters.size ? counters : dictionary(kept);
 }

@@ -1,6 +1,6 @@
-import type { budgets, EventOf } from '@reef/contracts';
+import type { budgets, EventOf, Refusal } from '@reef/contracts';
 import { refuse } from '@reef/eventing/pure';
-import { type Window, type WindowKeys, windowKeysAt, WINDOWS } from './windows.js';
+import { type Window, type WindowKeys, WINDOWS } from './windows.js';
 
 export type Limit = EventOf<typeof budgets, 'LimitsSet'>['data']['limits'][number];
 export type Attribution = EventOf<typeof budgets, 'Reserved'>['data']['attribution'];
@@ -10,14 +10,8 @@ type Scope = Limit['scope'];
 /** A limit on every agent, user or key separately. */
 export const EACH = '*';
 
-/**
- * What a tenant may use before anybody set limits. Five dollars a month let a newcomer try a small model for weeks, and are
- * the most that a stolen key or a runaway loop can cost; 10,000 requests a day stop a loop over a free model.
- */
-export const DEFAULT_LIMITS: readonly Limit[] = [
-  { scope: 'tenant', scopeId: null, window: 'month', unit: 'usd', cap: 5_000_000_000_000n, hard: true },
-  { scope: 'tenant', scopeId: null, window: 'day', unit: 'requests', cap: 10_000n, hard: true },
-];
+/** A million million dollars, or that many picodollars' worth of anything else: more is a mistake. */
+export const CAP_MAX = 10n ** 24n;
 
 /** Something whose use is counted, per window: the tenant, or an agent, user or key that a limit names. */
 export interface Meter {
@@ -52,8 +46,7 @@ export function counterKey(meter: Meter, whose: Attribution, windows: WindowKeys
 }
 
 /** The counters that this use adds to, each once. */
-export function counterKeys(meters: readonly Meter[], whose: Attribution, atMs: number) {
-  const windows = windowKeysAt(atMs);
+export function counterKeys(meters: readonly Meter[], whose: Attribution, windows: WindowKeys) {
   const counters: { key: string; window: Window }[] = [];
   for (const meter of meters) {
     const key = counterKey(meter, whose, windows);
@@ -75,13 +68,16 @@ function idOf(scope: Exclude<Scope, 'tenant'>, whose: Attribution): string | nul
   }
 }
 
+type LimitRefusal = Refusal<'cap_negative' | 'cap_absurd' | 'scope_id_missing' | 'limit_unending' | 'limit_repeated'>;
+
 /** The limits as they are kept, or what is wrong with them. */
-export function checkedLimits(limits: readonly Limit[]) {
+export function checkedLimits<L extends Limit>(limits: readonly L[]): readonly L[] | LimitRefusal {
   const seen = new Set<string>();
-  const checked: Limit[] = [];
+  const checked: L[] = [];
   for (const given of limits) {
     const limit = given.scope === 'tenant' ? { ...given, scopeId: null } : given;
     if (limit.cap < 0n) return refuse('cap_negative', 'a cap is zero or more', nameOf(limit));
+    if (limit.cap > CAP_MAX) return refuse('cap_absurd', 'a cap is at most a million million', nameOf(limit));
     if (limit.scope !== 'tenant' && limit.scopeId === null) {
       return refuse('scope_id_missing', `say which ${limit.scope}, or ${EACH} for each`, nameOf(limit));
     }
@@ -97,7 +93,6 @@ export function checkedLimits(limits: readonly Limit[]) {
 }
 
 /** Names a limit in a refusal's details. */
-export function nameOf(limit: Limit) {
-  const { scope, scopeId, window, unit } = limit;
+export function nameOf({ scope, scopeId, window, unit }: Limit) {
   return { scope, scopeId, window, unit };
 }

@@ -1,57 +1,54 @@
 import type { budgets, OutputOf } from '@reef/contracts';
-import { type Counter, type Counters, usedOf } from './counters.js';
-import { entriesOf, get } from './dictionary.js';
-import { EACH, type Limit } from './limits.js';
+import { applyAt, type Applied, type Bound, type Standing } from './bounds.js';
+import { usedOf } from './counters.js';
+import { entriesOf } from './dictionary.js';
+import { EACH } from './limits.js';
 import { type Pressure, pressureAt, utilisationOf } from './pressure.js';
 import { windowEndsAtMs, windowKeysAt } from './windows.js';
 
-export type Standing = OutputOf<typeof budgets.queries.balance>['limits'][number];
+export type LimitStanding = OutputOf<typeof budgets.queries.balance>['limits'][number];
 
 /** A limit on each agent, user or key shows those who used most. */
 export const EACH_SHOWN_MAX = 100;
 
-interface Books {
-  readonly limits: readonly Limit[];
-  readonly counters: Counters;
-}
-
 /** How every limit stands at an instant; windows that began after the last use stand at zero. */
-export function standings({ limits, counters }: Books, atMs: number): Standing[] {
-  const windows = windowKeysAt(atMs);
-  const standing = (limit: Limit, scopeId: string | null, counter: Counter | undefined): Standing => {
-    const left = limit.cap - usedOf(counter, limit.unit);
-    const endsAtMs = windowEndsAtMs(limit.window, atMs);
+export function standings(state: Standing, atMs: number): LimitStanding[] {
+  const windows = windowKeysAt(atMs, state.timeZone);
+  const shown = (bound: Bound, scopeId: string | null, { counter, cap, left }: Applied): LimitStanding => {
+    const endsAtMs = windowEndsAtMs(bound.window, atMs, state.timeZone);
     return {
-      scope: limit.scope,
+      scope: bound.scope,
       scopeId,
-      window: limit.window,
-      unit: limit.unit,
-      cap: limit.cap,
-      posted: counter?.posted[limit.unit] ?? 0n,
-      held: counter?.held[limit.unit] ?? 0n,
+      window: bound.window,
+      unit: bound.unit,
+      cap,
+      posted: counter?.posted[bound.unit] ?? 0n,
+      held: counter?.held[bound.unit] ?? 0n,
       left: left > 0n ? left : 0n,
       windowEndsAt: endsAtMs === Infinity ? null : new Date(endsAtMs).toISOString(),
-      hard: limit.hard,
+      hard: bound.hard,
+      setBy: bound.setBy,
     };
   };
-  return limits.flatMap((limit) => {
-    const window = windows[limit.window];
-    if (limit.scope === 'tenant') return [standing(limit, null, get(counters, `${window}|tenant`))];
-    const prefix = `${window}|${limit.scope}:`;
-    if (limit.scopeId !== EACH) return [standing(limit, limit.scopeId, get(counters, prefix + (limit.scopeId ?? '')))];
-    const each = entriesOf(counters)
+  return state.bounds.flatMap((bound) => {
+    const window = windows[bound.window];
+    if (bound.scope === 'tenant') return [shown(bound, null, applyAt(state, bound, `${window}|tenant`))];
+    const prefix = `${window}|${bound.scope}:`;
+    const one = (scopeId: string) => shown(bound, scopeId, applyAt(state, bound, prefix + scopeId));
+    if (bound.scopeId !== EACH) return [one(bound.scopeId ?? '')];
+    const each = entriesOf(state.counters)
       .filter(([key]) => key.startsWith(prefix))
-      .sort(([a, x], [b, y]) => descending(usedOf(x, limit.unit), usedOf(y, limit.unit)) || (a < b ? -1 : 1))
+      .sort(([a, x], [b, y]) => descending(usedOf(x, bound.unit), usedOf(y, bound.unit)) || (a < b ? -1 : 1))
       .slice(0, EACH_SHOWN_MAX)
-      .map(([key, counter]) => standing(limit, key.slice(prefix.length), counter));
-    return each.length > 0 ? each : [standing(limit, EACH, undefined)];
+      .map(([key]) => one(key.slice(prefix.length)));
+    return each.length > 0 ? each : [one(EACH)];
   });
 }
 
 const descending = (a: bigint, b: bigint) => (a > b ? -1 : a < b ? 1 : 0);
 
 /** The pressure on the tenant as a whole: limits below it narrow only their own agent, user or key. */
-export function tenantPressure(shown: readonly Standing[]): Pressure {
+export function tenantPressure(shown: readonly LimitStanding[]): Pressure {
   const ofTenant = shown.filter((standing) => standing.hard && standing.scope === 'tenant');
   return pressureAt(Math.max(0, ...ofTenant.map(({ posted, held, cap }) => utilisationOf(posted + held, cap))));
 }

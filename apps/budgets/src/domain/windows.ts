@@ -1,51 +1,94 @@
+import { hourOf, isUtc, offsetMsAt, UTC } from './time-zone.js';
+
 export type Window = 'hour' | 'day' | 'week' | 'month' | 'total';
 export const WINDOWS: readonly Window[] = ['hour', 'day', 'week', 'month', 'total'];
 
 export const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const THURSDAY = 4;
+/** Every zone's clock is set at a quarter of an hour. */
+const QUARTER_MS = HOUR_MS / 4;
+/** No window is longer: 31 days, and an hour by which a clock is set back. */
+const LONGEST_MS: Record<Exclude<Window, 'total'>, number> = {
+  hour: 2 * HOUR_MS,
+  day: 2 * DAY_MS,
+  week: 8 * DAY_MS,
+  month: 32 * DAY_MS,
+};
 
-/** The window of each length that an instant lies in, in UTC: `2026-11-22T14`, `2026-11-22`, `2026-W47`, `2026-11`, `total`. */
+/**
+ * The window of each length that an instant lies in, by a zone's clock: `2026-11-22T14`, `2026-11-22`, `2026-W47`, `2026-11`, `total`.
+ * Outside UTC an hour also tells the clock's offset, `2026-11-01T01-04:00`: where the clock is set back, one hour comes twice.
+ */
 export type WindowKeys = Readonly<Record<Window, string>>;
 
-let remembered = { hour: NaN, keys: {} as WindowKeys };
+const remembered = new Map<string, { quarter: number; keys: WindowKeys }>();
+const ZONES_REMEMBERED_MAX = 500;
 
 /** @param nowMs ms since the epoch. */
-export function windowKeysAt(nowMs: number): WindowKeys {
-  const hour = Math.floor(nowMs / HOUR_MS);
-  // All keys hold for a whole hour, and nearly every call is about the same one.
-  if (remembered.hour !== hour) remembered = { hour, keys: keysOfHour(hour) };
-  return remembered.keys;
+export function windowKeysAt(nowMs: number, timeZone: string = UTC): WindowKeys {
+  const quarter = Math.floor(nowMs / QUARTER_MS);
+  // All keys hold for a quarter of an hour, and nearly every call is about the same one.
+  const known = remembered.get(timeZone);
+  if (known?.quarter === quarter) return known.keys;
+  if (remembered.size >= ZONES_REMEMBERED_MAX) remembered.clear();
+  const keys = keysAt(quarter * QUARTER_MS, timeZone);
+  remembered.set(timeZone, { quarter, keys });
+  return keys;
 }
 
-function keysOfHour(hour: number): WindowKeys {
-  const text = new Date(hour * HOUR_MS).toISOString();
+function keysAt(atMs: number, timeZone: string): WindowKeys {
+  const localMs = atMs + offsetMsAt(atMs, timeZone);
+  const local = new Date(localMs).toISOString();
   return {
-    hour: text.slice(0, 13),
-    day: text.slice(0, 10),
-    week: weekAt(hour * HOUR_MS),
-    month: text.slice(0, 7),
+    hour: hourOf(local, localMs - atMs, timeZone),
+    day: local.slice(0, 10),
+    week: weekAt(localMs),
+    month: local.slice(0, 7),
     total: 'total',
   };
 }
 
 /** ISO 8601: a week begins on Monday and belongs to the year that its Thursday lies in. */
-function weekAt(nowMs: number): string {
-  const thursdayMs = startOfWeekMs(nowMs) + (THURSDAY - 1) * DAY_MS;
+function weekAt(localMs: number): string {
+  const thursdayMs = startOfWeekMs(localMs) + (THURSDAY - 1) * DAY_MS;
   const year = new Date(thursdayMs).getUTCFullYear();
   const week = 1 + Math.floor((thursdayMs - Date.UTC(year, 0, 1)) / (7 * DAY_MS));
   return `${year}-W${String(week).padStart(2, '0')}`;
 }
 
-function startOfWeekMs(nowMs: number): number {
-  const day = Math.floor(nowMs / DAY_MS);
+function startOfWeekMs(localMs: number): number {
+  const day = Math.floor(localMs / DAY_MS);
   // 1 January 1970 was a Thursday.
   const daysSinceMonday = (((day + THURSDAY - 1) % 7) + 7) % 7;
   return (day - daysSinceMonday) * DAY_MS;
 }
 
+const ends = new Map<string, number>();
+const ENDS_REMEMBERED_MAX = 5_000;
+
 /** When the window of this length around `nowMs` ends, ms since the epoch; infinity for `total`. */
-export function windowEndsAtMs(window: Window, nowMs: number): number {
+export function windowEndsAtMs(window: Window, nowMs: number, timeZone: string = UTC): number {
+  if (window === 'total') return Infinity;
+  if (isUtc(timeZone)) return endsInUtc(window, nowMs);
+  const key = windowKeysAt(nowMs, timeZone)[window];
+  const name = `${timeZone} ${key}`;
+  const known = ends.get(name);
+  if (known !== undefined) return known;
+  // The first quarter of an hour with another key: correct wherever a clock is set, even at midnight.
+  let last = Math.floor(nowMs / QUARTER_MS);
+  let after = last + LONGEST_MS[window] / QUARTER_MS;
+  while (after - last > 1) {
+    const middle = Math.floor((last + after) / 2);
+    if (keysAt(middle * QUARTER_MS, timeZone)[window] === key) last = middle;
+    else after = middle;
+  }
+  if (ends.size >= ENDS_REMEMBERED_MAX) ends.clear();
+  ends.set(name, after * QUARTER_MS);
+  return after * QUARTER_MS;
+}
+
+function endsInUtc(window: Exclude<Window, 'total'>, nowMs: number): number {
   switch (window) {
     case 'hour':
       return (Math.floor(nowMs / HOUR_MS) + 1) * HOUR_MS;
@@ -57,13 +100,19 @@ export function windowEndsAtMs(window: Window, nowMs: number): number {
       const now = new Date(nowMs);
       return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1);
     }
-    case 'total':
-      return Infinity;
   }
 }
 
-/** The instant of a month (`2026-11`) that is nearest to `nowMs`: clocks of two instances differ most visibly at its edges. */
+/** What kind of window a key names. */
+export function windowOfKey(key: string): Window {
+  if (key === 'total') return 'total';
+  if (key.includes('W')) return 'week';
+  if (key.length === 7) return 'month';
+  return key.length === 10 ? 'day' : 'hour';
+}
+
+/** The instant of a month (`2026-11`, UTC) that is nearest to `nowMs`: clocks of two instances differ most visibly at its edges. */
 export function withinMonth(month: string, nowMs: number): number {
   const startMs = Date.parse(`${month}-01T00:00:00Z`);
-  return Math.min(Math.max(nowMs, startMs), windowEndsAtMs('month', startMs) - 1);
+  return Math.min(Math.max(nowMs, startMs), endsInUtc('month', startMs) - 1);
 }

@@ -40,11 +40,13 @@ export const ledger: Projection<Budget, BudgetEvent> = {
 function rowOf(event: BudgetEvent): Row | null {
   switch (event.type) {
     case 'Reserved':
-      return { ...shared(event), status: 'held', expires_at: event.data.expiresAt };
+      return { ...shared(event), status: 'held', expires_at: event.data.expiresAt, worker: event.data.worker };
     case 'Settled':
       return { ...shared(event), status: 'settled', ...charged(event.data), estimated: event.data.estimated };
     case 'ReservationExpired':
       return { ...shared(event), status: 'expired', ...charged(event.data), estimated: true };
+    case 'SettlementAdjusted':
+      return { ...shared(event), status: 'settled', ...charged(event.data), estimated: false };
     case 'Released':
       return { ...shared(event), status: 'released' };
     default:
@@ -52,7 +54,12 @@ function rowOf(event: BudgetEvent): Row | null {
   }
 }
 
-function shared({ data }: Extract<BudgetEvent, { type: 'Reserved' | 'Settled' | 'ReservationExpired' | 'Released' }>) {
+type OfReservation = Extract<
+  BudgetEvent,
+  { type: 'Reserved' | 'Settled' | 'ReservationExpired' | 'SettlementAdjusted' | 'Released' }
+>;
+
+function shared({ data }: OfReservation) {
   return {
     reservation_id: data.reservationId,
     attribution: data.attribution,
@@ -62,6 +69,7 @@ function shared({ data }: Extract<BudgetEvent, { type: 'Reserved' | 'Settled' | 
     estimated: false,
     reserved_at: data.reservedAt,
     expires_at: null,
+    worker: null,
   };
 }
 

@@ -3,8 +3,9 @@ import { dispatch, type TenantContext } from '@reef/contracts';
 import { EventStore, Views } from '@reef/eventing';
 import { type Delivered, Later, OnEvent } from '@reef/messaging';
 import { Books } from '../books.js';
-import { entriesOf } from '../domain/dictionary.js';
+import { get } from '../domain/dictionary.js';
 import { windowKeysAt } from '../domain/windows.js';
+import { Leases } from '../leases.js';
 import { LedgerRow } from '../projections/ledger.js';
 import { booksOf, monthlyBooks } from '../streams.js';
 
@@ -25,6 +26,7 @@ export class EndDeadTurns {
     private readonly books: Books,
     private readonly store: EventStore,
     private readonly views: Views,
+    private readonly leases: Leases,
   ) {}
 
   @OnEvent(TurnCompleted)
@@ -49,11 +51,12 @@ export class EndDeadTurns {
     const held = await this.views
       .of(tenant)
       .find(LedgerRow, { tenantId: tenant, status: 'held', attribution: { turnId } }, { fields: ['month'] });
+    const outputTokensSeen = held.length > 0 ? await this.leases.seenOf(tenant) : {};
     for (const month of new Set(held.map((row) => row.month))) {
       const ended = await this.books.end(
         { ...context, commandId: `${context.commandId}:${month}` },
         month,
-        { type: 'expire', data: { nowMs: Date.now(), withNext: false, turnId } },
+        { type: 'expire', data: { nowMs: Date.now(), withNext: false, turnId, deadWorkers: [], outputTokensSeen } },
         () => undefined,
       );
       if (!ended.ok) throw new Error(`the reservations of a dead turn could not be closed: ${ended.code}`);
@@ -66,6 +69,6 @@ export class EndDeadTurns {
     const { state } = await this.store.load(monthlyBooks, tenant, booksOf(month), { mayBeStale: true });
     // In a month that is young, the turn's holds may be those of the month before: the ledger knows.
     if (state.status !== 'open' || state.carriedHolds.size > 0) return true;
-    return entriesOf(state.holds).some(([, held]) => held.attribution.turnId === turnId);
+    return get(state.turns, turnId) !== undefined;
   }
 }

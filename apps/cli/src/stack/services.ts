@@ -108,6 +108,7 @@ function ownEnvironment(
       };
     }
     case 'budgets':
+      return pick(env, (variable) => variable === 'REEF_DEFAULT_PLAN');
     case 'memory':
     case 'telemetry':
       return {};

@@ -37,6 +37,10 @@ export class LiveStream {
     else this.#timer ??= setTimeout(() => this.#flush(), COALESCE_MS - sinceMs);
   }
 
+  admitted({ pressure, rates }: Omit<Extract<LiveFrame, { type: 'admitted' }>, 'seq' | 'type'>): void {
+    this.#send({ type: 'admitted', pressure, rates });
+  }
+
   tool(name: string, state: 'called' | 'done' | 'failed'): void {
     this.#flush();
     this.#send({ type: 'tool', name, state });

@@ -8,9 +8,12 @@ import {
   type TurnHost,
   type TurnOutput,
 } from '../engines/engine.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { LiveStream } from './live-stream.js';
+import type { OpenCalls } from './open-calls.js';
 
 type Attribution = InputOf<typeof budgets.commands.reserve>['attribution'];
+type Granted = OutputOf<typeof budgets.commands.reserve>;
 type ModelCalled = OutputOf<{ output: (typeof dispatch.events.ModelCalled)['data'] }>;
 type ToolCalled = OutputOf<{ output: (typeof dispatch.events.ToolCalled)['data'] }>;
 
@@ -19,6 +22,8 @@ const RESERVATION_MS = 200_000;
 /** A settlement is sent again until budgets has it or the reservation has expired there. */
 const SETTLE_TIMEOUT_MS = RESERVATION_MS;
 const MEMORIES_SHOWN_MAX = 10;
+/** A turn's first call waits so long at most where budgets says that it may pass in a moment, ms. */
+const FIRST_CALL_WAITS_MS = 2_000;
 
 interface OpenCall {
   readonly window: string;
@@ -40,27 +45,51 @@ export class NativeTurnHost implements TurnHost {
     private readonly onBehalfOf: () => OnBehalfOf,
     private readonly attribution: Attribution,
     private readonly live: LiveStream,
+    private readonly openCalls: OpenCalls,
+    private readonly stopped: { readonly signal: AbortSignal; readonly deadlineMs: number },
+    private readonly onGranted: (granted: Granted) => void,
   ) {}
 
   async reserve(call: Reservation): Promise<ReservationAnswer> {
     // What the turn's earlier calls did not use is free again only when they are settled.
     await this.settled();
-    const answer = await this.requests.send(budgets.commands.reserve, this.onBehalfOf(), {
-      reservationId: call.callId,
-      attribution: { ...this.attribution, model: call.model },
-      inputTokensMax: call.inputTokensMax,
-      outputTokensMax: call.outputTokensMax,
-      firstOfTurn: this.#reservations++ === 0,
-      expiresAt: new Date(Date.now() + RESERVATION_MS).toISOString(),
-    });
-    if (!answer.ok) return { ok: false, code: answer.code, message: answer.message, details: answer.details };
+    const isFirst = this.#reservations++ === 0;
+    // A turn that has cost something is worth a wait; one that has not is told to come back.
+    const waitsUntilMs = isFirst ? Date.now() + FIRST_CALL_WAITS_MS : this.stopped.deadlineMs;
+    for (;;) {
+      const answer = await this.requests.send(budgets.commands.reserve, this.onBehalfOf(), {
+        reservationId: call.callId,
+        attribution: { ...this.attribution, model: call.model },
+        inputTokensMax: call.inputTokensMax,
+        outputTokensMax: call.outputTokensMax,
+        firstOfTurn: isFirst,
+        worker: this.openCalls.worker,
+        expiresAt: new Date(Date.now() + RESERVATION_MS).toISOString(),
+      });
+      if (answer.ok) return this.#granted(call, answer.value, isFirst);
+      const { code, message, details } = answer;
+      const waitMs = code === 'paced' || code === 'rate_limited' ? Number(details?.['retryAfterMs']) : NaN;
+      if (!(Date.now() + waitMs <= waitsUntilMs)) return { ok: false, code, message, details };
+      await sleep(waitMs, undefined, { signal: this.stopped.signal, ref: false }).catch(() => undefined);
+      if (this.stopped.signal.aborted) return { ok: false, code, message, details };
+    }
+  }
+
+  #granted(call: Reservation, granted: Granted, isFirst: boolean): ReservationAnswer {
     this.#open.set(call.callId, {
-      window: answer.value.window,
+      window: granted.window,
       calledAt: new Date().toISOString(),
       startedMs: performance.now(),
       model: call.model,
     });
-    return { ok: true, outputTokensMax: answer.value.outputTokensMax };
+    this.openCalls.opened(this.onBehalfOf().tenant, call.callId);
+    if (isFirst) this.live.admitted(granted);
+    this.onGranted(granted);
+    return { ok: true, outputTokensMax: granted.outputTokensMax };
+  }
+
+  progress(callId: string, outputTokensSeen: number): void {
+    this.openCalls.progressed(callId, outputTokensSeen);
   }
 
   /** Sends the settlement and does not wait: the turn's end waits for all of them together. */
@@ -68,6 +97,7 @@ export class NativeTurnHost implements TurnHost {
     const open = this.#open.get(call.callId);
     if (!open) return Promise.resolve();
     this.#open.delete(call.callId);
+    this.openCalls.closed(call.callId);
     this.#settling.push(
       call.usage === NOTHING_USED
         ? this.#release(call.callId, open.window)
@@ -102,6 +132,7 @@ export class NativeTurnHost implements TurnHost {
     const open = this.#open.get(callId);
     if (!open) return;
     this.#open.delete(callId);
+    this.openCalls.closed(callId);
     this.#reservations = 0;
     this.#settling.push(this.#release(callId, open.window));
     await this.settled();

@@ -4,6 +4,7 @@ import { type Code, REFUSAL_CODES, refused, statusOf } from '../http/refusals.js
 import { type Call, SENT } from '../http/route.js';
 import { idFrom, sha256 } from '../ids.js';
 import { LIMITS } from '../limits.js';
+import { admissionHeaders } from './admission-headers.js';
 import type { TurnRequest } from './chat-request.js';
 import { EventStream } from './event-stream.js';
 import type { Ending, Reply } from './reply.js';
@@ -142,6 +143,9 @@ class RunningTurn {
     switch (frame.type) {
       case 'text':
         return this.#say(frame.text);
+      case 'admitted':
+        if (!this.#events) this.call.reply.headers(admissionHeaders(frame));
+        return;
       case 'tool':
       case 'alive':
         if (this.stream) this.#write(ALIVE);

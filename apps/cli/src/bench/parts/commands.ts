@@ -73,6 +73,7 @@ export class ModelCalls {
       inputTokensMax: 1_000,
       outputTokensMax: 500,
       firstOfTurn: true,
+      worker: 'bench',
       expiresAt: this.#expiresAt,
     });
     return reservationId;

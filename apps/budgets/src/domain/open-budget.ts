@@ -1,0 +1,351 @@
+import type { budgets, EventOf } from '@reef/contracts';
+import {
+  allowancesIn,
+  appliedTo,
+  type Bound,
+  boundsOf,
+  isRationed,
+  lastsMs,
+  paceMs,
+  pressureOn,
+  type Rung,
+} from './bounds.js';
+import { balances, type Carry, carryOf, type Opening, withBalances } from './carry.js';
+import { type Amounts, type Counters, forget, hold, minus, NOTHING, post } from './counters.js';
+import { type Dictionary, dictionary, entriesOf, get, put, remove } from './dictionary.js';
+import {
+  countersOf,
+  type Ending,
+  heldAmounts,
+  type Hold,
+  reservedAtMs,
+  tokensOf,
+  type Used,
+  usedAmounts,
+  windowsOf,
+} from './hold.js';
+import { type Attribution, type Limit, type Meter, metersOf } from './limits.js';
+import type { PlanInForce } from './plan.js';
+import { admitted, corrected, type RecentUse } from './rates.js';
+import { beyond, topUpOf, type TopUps, toppedUp, withUse } from './top-ups.js';
+import { HOUR_MS, windowKeysAt } from './windows.js';
+
+/** A window is forgotten this long after its end: so far may the clocks of two instances be apart. */
+export const FORGET_AFTER_MS = HOUR_MS;
+/** The newest endings are remembered here, so many at least and twice as many at most; the ledger knows all. */
+export const ENDINGS_MIN = 128;
+
+type Data<Type extends keyof (typeof budgets)['events']> = EventOf<typeof budgets, Type>['data'];
+
+/** What was carried to the next month when this one was closed. */
+export interface Closing extends Opening {
+  readonly next: string;
+}
+
+/** A tenant's books for one calendar month in UTC, open for reservations or closed and still settling. */
+export interface OpenBudget {
+  readonly status: 'open';
+  /** The month, such as `2026-11`. */
+  readonly window: string;
+  readonly timeZone: string;
+  readonly plan: PlanInForce;
+  /** The tenant's own, which narrow the plan's. */
+  readonly limits: readonly Limit[];
+  /** The plan's limits and the tenant's. */
+  readonly bounds: readonly Bound[];
+  readonly meters: readonly Meter[];
+  readonly counters: Counters;
+  readonly topUps: TopUps;
+  readonly rungs: Dictionary<Rung>;
+  /** Bounds, `unit|window|scope`, of which it was told that they are used up. */
+  readonly exhausted: Dictionary<true>;
+  readonly recent: RecentUse;
+  readonly holds: Dictionary<Hold>;
+  /** Turns that have calls under way, and how many. */
+  readonly turns: Dictionary<number>;
+  /** Two generations of endings: when the newer is full, the older is dropped. */
+  readonly endings: Dictionary<Ending>;
+  readonly olderEndings: Dictionary<Ending>;
+  /** Reservations still open in the month before, counted here in full. */
+  readonly carriedHolds: Dictionary<true>;
+  /** Counters were last looked through for windows to forget, ms since the epoch. */
+  readonly tidiedAtMs: number;
+  readonly closing: Closing | null;
+}
+
+export function opened({
+  window,
+  openedAt,
+  timeZone,
+  plan,
+  limits,
+  topUps,
+  exhausted,
+  recent,
+  ...carry
+}: Data<'WindowOpened'>): OpenBudget {
+  const bounds = boundsOf(plan, limits);
+  const state: OpenBudget = {
+    status: 'open',
+    window,
+    timeZone,
+    plan,
+    limits,
+    bounds,
+    meters: metersOf(bounds),
+    counters: dictionary(),
+    topUps,
+    rungs: dictionary(),
+    exhausted: dictionary(exhausted.map((name) => [name, true])),
+    recent,
+    holds: dictionary(),
+    turns: dictionary(),
+    endings: dictionary(),
+    olderEndings: dictionary(),
+    carriedHolds: dictionary(),
+    tidiedAtMs: Date.parse(openedAt),
+    closing: null,
+  };
+  return withCarry(state, carry);
+}
+
+export function withCarry(state: OpenBudget, { carried, carriedHolds }: Carry): OpenBudget {
+  return {
+    ...state,
+    counters: withBalances(state.counters, carried, { month: state.window, timeZone: state.timeZone }),
+    carriedHolds: dictionary([...entriesOf(state.carriedHolds), ...carriedHolds.map((id) => [id, true] as const)]),
+  };
+}
+
+export function closed(state: OpenBudget, { next, closedAt }: Data<'WindowClosed'>): OpenBudget {
+  const { timeZone, plan, limits, topUps, recent } = state;
+  const exhausted = entriesOf(state.exhausted).map(([name]) => name);
+  const carry = carryOf(state, Date.parse(closedAt));
+  const outlasting = exhausted.filter((name) => name in carry.carried);
+  return { ...state, closing: { next, timeZone, plan, limits, topUps, recent, exhausted: outlasting, ...carry } };
+}
+
+/** Under another plan. What is spent of top-ups stays spent; what is held beyond the old allowance is measured by the new. */
+export function withPlan(state: OpenBudget, { plan, assignedAt }: Data<'PlanAssigned'>): OpenBudget {
+  const windows = windowKeysAt(Date.parse(assignedAt), state.timeZone);
+  let { topUps } = state;
+  for (const allowance of allowancesIn(state, windows)) {
+    const posted = get(state.counters, allowance.key)?.posted[allowance.unit] ?? 0n;
+    const spent = posted > allowance.freeUpTo ? posted - allowance.freeUpTo : 0n;
+    topUps = withUsed(topUps, allowance.unit, spent - beyond(state.counters, allowance));
+  }
+  const spentBefore: Record<string, bigint> = {};
+  for (const { topUps: isExtended, unit, window } of plan.limits) {
+    const key = `${windows[window]}|tenant`;
+    const posted = get(state.counters, key)?.posted[unit] ?? 0n;
+    if (isExtended && posted > 0n) spentBefore[`${unit}|${key}`] = posted;
+  }
+  const next = withBounds({ ...state, plan: { plan, assignedAt, spentBefore } });
+  for (const allowance of allowancesIn(next, windows)) {
+    topUps = withUsed(topUps, allowance.unit, beyond(next.counters, allowance));
+  }
+  return { ...next, topUps };
+}
+
+function withUsed(topUps: TopUps, unit: Limit['unit'], more: bigint): TopUps {
+  const topUp = topUpOf(topUps, unit);
+  if (more === 0n) return topUps;
+  const before = topUp ?? { unit, granted: 0n, used: 0n, topUpIds: [] };
+  return [...topUps.filter((each) => each.unit !== unit), { ...before, used: before.used + more }];
+}
+
+export function withLimits(state: OpenBudget, limits: readonly Limit[]): OpenBudget {
+  return withBounds({ ...state, limits });
+}
+
+export function withTopUp(state: OpenBudget, { unit, amount, topUpId }: Data<'ToppedUp'>): OpenBudget {
+  return {
+    ...state,
+    topUps: toppedUp(state.topUps, unit, amount, topUpId),
+    rungs: dictionary(),
+    exhausted: dictionary(),
+  };
+}
+
+/**
+ * What is counted for the first time starts with what is held now; what no limit counts any more is left as it is. Caps that
+ * changed are a new ladder: nobody is held back for what was spent under the old.
+ */
+function withBounds(state: OpenBudget): OpenBudget {
+  const bounds = boundsOf(state.plan, state.limits);
+  const meters = metersOf(bounds);
+  let { counters } = state;
+  for (const [, held] of entriesOf(state.holds)) {
+    const before = countersOf(state.meters, held);
+    const after = countersOf(meters, held);
+    const at = { atMs: reservedAtMs(held), timeZone: held.timeZone };
+    for (const { key, window } of after) {
+      if (!before.some((old) => old.key === key)) counters = hold(counters, key, window, at, heldAmounts(held));
+    }
+    for (const { key } of before) {
+      if (!after.some((now) => now.key === key)) counters = post(counters, key, heldAmounts(held), NOTHING);
+    }
+  }
+  return { ...state, bounds, meters, counters, rungs: dictionary(), exhausted: dictionary() };
+}
+
+export function reserved(state: OpenBudget, data: Data<'Reserved'>): OpenBudget {
+  const held: Hold = { ...data, timeZone: state.timeZone };
+  const atMs = reservedAtMs(held);
+  const tidied = atMs >= state.tidiedAtMs + HOUR_MS ? tidy(state, atMs) : state;
+  const amounts = heldAmounts(held);
+  const at = { atMs, timeZone: held.timeZone };
+  let { counters } = tidied;
+  for (const { key, window } of countersOf(tidied.meters, held)) counters = hold(counters, key, window, at, amounts);
+  const { turnId } = held.attribution;
+  return climb(
+    {
+      ...withCounters(tidied, counters, held),
+      recent: admitted(tidied.recent, atMs, Number(amounts.tokens)),
+      holds: put(tidied.holds, held.reservationId, held),
+      turns: put(tidied.turns, turnId, (get(tidied.turns, turnId) ?? 0) + 1),
+    },
+    held.attribution,
+    atMs,
+    null,
+  );
+}
+
+function tidy(state: OpenBudget, atMs: number): OpenBudget {
+  const counters = forget(state.counters, atMs - FORGET_AFTER_MS);
+  if (counters === state.counters) return { ...state, tidiedAtMs: atMs };
+  const isKept = ([name]: readonly [string, unknown]) => get(counters, name.slice(name.indexOf('|') + 1)) !== undefined;
+  return {
+    ...state,
+    counters,
+    rungs: dictionary(entriesOf(state.rungs).filter(isKept)),
+    exhausted: dictionary(entriesOf(state.exhausted).filter(isKept)),
+    tidiedAtMs: atMs,
+  };
+}
+
+export function ended(
+  state: OpenBudget,
+  reservationId: string,
+  how: 'released' | 'settled' | 'expired',
+  used: (Used & { readonly estimated: boolean }) | null,
+  atMs: number,
+): OpenBudget {
+  const held = get(state.holds, reservationId);
+  if (!held) throw new Error('a reservation ended that was not open');
+  const [heldThen, usedNow] = [heldAmounts(held), usedAmounts(held, used)];
+  let { counters } = state;
+  for (const { key } of countersOf(state.meters, held)) counters = post(counters, key, heldThen, usedNow);
+  const { turnId } = held.attribution;
+  const callsLeft = (get(state.turns, turnId) ?? 1) - 1;
+  const ending: Ending = used
+    ? {
+        how: 'charged',
+        costPico: used.costPico,
+        estimated: used.estimated,
+        expired: how === 'expired' ? { hold: held, usage: used.usage } : null,
+      }
+    : { how: 'released' };
+  const after: OpenBudget = {
+    ...withCounters(state, counters, held),
+    recent: corrected(state.recent, reservedAtMs(held), Number(usedNow.tokens - heldThen.tokens)),
+    holds: remove(state.holds, reservationId),
+    turns: callsLeft > 0 ? put(state.turns, turnId, callsLeft) : remove(state.turns, turnId),
+    ...withEnding(state, reservationId, ending),
+  };
+  return climb(after, held.attribution, atMs, { held, used: usedNow });
+}
+
+function withEnding(state: OpenBudget, reservationId: string, ending: Ending) {
+  const isFull = state.endings.size >= ENDINGS_MIN;
+  return {
+    endings: put(isFull ? dictionary<Ending>() : state.endings, reservationId, ending),
+    olderEndings: isFull ? state.endings : state.olderEndings,
+  };
+}
+
+/** An estimate replaced by the truth, as far as the limits take it. */
+export function adjusted(state: OpenBudget, data: Data<'SettlementAdjusted'>): OpenBudget {
+  const ending = endingOf(state, data.reservationId);
+  if (ending?.how !== 'charged' || !ending.expired) throw new Error('what was adjusted had not expired');
+  const { hold: held, usage } = ending.expired;
+  const more: Amounts = { ...NOTHING, usd: data.bookedPico, tokens: BigInt(data.bookedTokens) };
+  let { counters } = state;
+  for (const { key } of countersOf(state.meters, held)) counters = post(counters, key, NOTHING, more);
+  return {
+    ...withCounters(state, counters, held),
+    recent: corrected(state.recent, reservedAtMs(held), tokensOf(data.usage) - tokensOf(usage)),
+    ...withEnding(state, data.reservationId, {
+      how: 'charged',
+      costPico: data.costPico,
+      estimated: false,
+      expired: null,
+    }),
+  };
+}
+
+/** A reservation that was carried here ended in the month before: what it did not use is free. */
+export function carriedSettled(state: OpenBudget, { reservationId, freed }: Data<'CarriedSettled'>): OpenBudget {
+  let { counters, topUps } = state;
+  for (const [key, amounts] of balances(freed)) {
+    const before = counters;
+    counters = post(counters, key, NOTHING, minus(NOTHING, amounts));
+    const allowances = state.bounds
+      .filter((bound) => bound.topUps && key.endsWith('|tenant'))
+      .flatMap((bound) => allowancesIn({ ...state, bounds: [bound] }, windowsNamed(key)));
+    topUps = withUse(topUps, allowances, before, counters);
+  }
+  return { ...state, counters, topUps, carriedHolds: remove(state.carriedHolds, reservationId) };
+}
+
+/** A key's window, under the name of each length: the wrong ones name no counter. */
+function windowsNamed(key: string) {
+  const window = key.slice(0, key.indexOf('|'));
+  return { hour: window, day: window, week: window, month: window, total: window };
+}
+
+/** With other counters, and what follows from them for top-ups. Of counters, only those of one reservation's windows may differ. */
+function withCounters(state: OpenBudget, counters: Counters, held: Hold): OpenBudget {
+  const isExtended = state.bounds.some(({ topUps }) => topUps);
+  if (!isExtended) return { ...state, counters };
+  const topUps = withUse(state.topUps, allowancesIn(state, windowsOf(held)), state.counters, counters);
+  return { ...state, counters, topUps };
+}
+
+/** Moves the bounds of somebody's use along the ladder, and lets what was just spent near a cap last. */
+function climb(
+  state: OpenBudget,
+  whose: Attribution,
+  atMs: number,
+  spent: { readonly held: Hold; readonly used: Amounts } | null,
+): OpenBudget {
+  let { rungs } = state;
+  for (const each of appliedTo(state, whose, atMs)) {
+    if (!each.bound.hard) continue;
+    const { step } = pressureOn(state, each);
+    const rung = get(rungs, each.name);
+    if (step === 'free') {
+      if (rung) rungs = remove(rungs, each.name);
+      continue;
+    }
+    let spentUntilMs = rung?.spentUntilMs ?? 0;
+    if (spent && isRationed(each)) {
+      const amount = spent.used[each.bound.unit];
+      const base = Math.max(spentUntilMs, reservedAtMs(spent.held));
+      spentUntilMs = base + lastsMs(amount, each.left + amount, paceMs(state, each, atMs));
+    }
+    if (rung?.step !== step || rung.spentUntilMs !== spentUntilMs)
+      rungs = put(rungs, each.name, { step, spentUntilMs });
+  }
+  return rungs === state.rungs ? state : { ...state, rungs };
+}
+
+/** How a reservation ended, if that was lately. */
+export function endingOf(state: OpenBudget, reservationId: string): Ending | undefined {
+  return get(state.endings, reservationId) ?? get(state.olderEndings, reservationId);
+}
+
+/** The tenant's turns under way, but for one. Of a carried reservation the turn is not known: it counts as one. */
+export function otherTurnsOf(state: OpenBudget, turnId: string): number {
+  return state.turns.size - (get(state.turns, turnId) ? 1 : 0) + state.carriedHolds.size;
+}

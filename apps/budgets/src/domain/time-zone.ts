@@ -1,0 +1,57 @@
+export const UTC = 'UTC';
+
+export const isUtc = (timeZone: string) => timeZone === UTC;
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+/** A format is some kilobytes; more zones than tenants use at once are made anew. */
+const FORMATS_KEPT_MAX = 200;
+
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  let format = formats.get(timeZone);
+  if (!format) {
+    if (formats.size >= FORMATS_KEPT_MAX) formats.clear();
+    format = new Intl.DateTimeFormat('en-US', {
+      timeZone,
+      calendar: 'gregory',
+      numberingSystem: 'latn',
+      hourCycle: 'h23',
+      era: 'short',
+      year: 'numeric',
+      month: 'numeric',
+      day: 'numeric',
+      hour: 'numeric',
+      minute: 'numeric',
+      second: 'numeric',
+    });
+    formats.set(timeZone, format);
+  }
+  return format;
+}
+
+/** Whether the time zone database knows this name; the same data as `offsetMsAt` uses. */
+export function isTimeZone(name: string): boolean {
+  try {
+    formatOf(name);
+    return true;
+  } catch {
+    return false; // RangeError: no such zone.
+  }
+}
+
+/** By how much a zone's clock is ahead of UTC at an instant, ms. */
+export function offsetMsAt(atMs: number, timeZone: string): number {
+  if (isUtc(timeZone)) return 0;
+  const parts: Partial<Record<Intl.DateTimeFormatPartTypes, number>> = {};
+  for (const { type, value } of formatOf(timeZone).formatToParts(atMs)) parts[type] = Number(value);
+  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
+  return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(atMs / 1_000) * 1_000;
+}
+
+/** The key of an hour: a local date and time to the hour, and outside UTC the clock's offset. */
+export function hourOf(local: string, offsetMs: number, timeZone: string): string {
+  const hour = local.slice(0, 13);
+  if (isUtc(timeZone)) return hour;
+  const minutes = Math.round(Math.abs(offsetMs) / 60_000);
+  const two = (part: number) => String(part).padStart(2, '0');
+  return `${hour}${offsetMs < 0 ? '-' : '+'}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}
