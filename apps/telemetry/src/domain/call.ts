@@ -1,6 +1,9 @@
 import type { budgets, EventOf } from '@reef/contracts';
 
-export type CallEvent = EventOf<typeof budgets, 'Reserved' | 'Released' | 'ReservationExpired' | 'Settled'>;
+export type CallEvent = EventOf<
+  typeof budgets,
+  'Reserved' | 'Released' | 'ReservationExpired' | 'Settled' | 'SettlementAdjusted'
+>;
 type Settled = Extract<CallEvent, { type: 'Settled' }>['data'];
 
 /** A reservation's standing only climbs: a settlement that comes after the expiry replaces the estimate by the truth. */
@@ -30,6 +33,10 @@ export function callOf(event: CallEvent): Call {
     case 'ReservationExpired': {
       const { costPico, usage, expiredAt } = event.data;
       return { ...call, standing: standing.expired, since: expiredAt, charge: { costPico, usage, estimated: true } };
+    }
+    case 'SettlementAdjusted': {
+      const { costPico, usage, adjustedAt } = event.data;
+      return { ...call, standing: standing.settled, since: adjustedAt, charge: { costPico, usage, estimated: false } };
     }
     case 'Settled': {
       const { costPico, usage, estimated, settledAt } = event.data;

@@ -11,12 +11,12 @@ export interface Facts {
   readonly unreadable: readonly FeedEvent[];
 }
 
-const { Reserved, Released, ReservationExpired, Settled } = budgets.events;
+const { Reserved, Released, ReservationExpired, Settled, SettlementAdjusted } = budgets.events;
 const { TurnRequested, TurnStarted, TurnCompleted, TurnFailed, TurnCancelled } = dispatch.events;
 const nameOf = ({ service, type }: { service: string; type: string }) => `${service}.${type}`;
 const byName = <E extends { service: string; name: string }>(events: readonly E[]) =>
   new Map(events.map((event) => [nameOf({ service: event.service, type: event.name }), event]));
-const callEvents = byName([Reserved, Released, ReservationExpired, Settled]);
+const callEvents = byName([Reserved, Released, ReservationExpired, Settled, SettlementAdjusted]);
 const turnEvents = byName([TurnRequested, TurnStarted, TurnCompleted, TurnFailed, TurnCancelled]);
 
 /** Reads the events that calls and turns follow from; the others say nothing here. */

@@ -46,6 +46,8 @@ export async function onOwnStack<Result>(work: (stack: OwnStack) => Promise<Resu
     ...Object.fromEntries([...kept, ...cache.filter(([, value]) => value !== undefined)]),
     REEF_HOME: home,
     REEF_PORT: String(await freePort()),
+    // What is measured is the work, not what a newcomer may spend.
+    REEF_DEFAULT_PLAN: 'unmetered',
   } as NodeJS.ProcessEnv;
   if (hasProvider(env)) throw new Explained('benchmarks use the simulated provider: move reef.config.json away');
   const execute = async (...args: string[]) =>
