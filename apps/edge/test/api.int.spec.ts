@@ -413,6 +413,57 @@ describe('the edge', () => {
         outputPico: 600_000n,
       });
     });
+
+    test('publishes and shows prices of long prompts, of every kind, from a day on, and under other names', async () => {
+      const rates = { inputUsdPerMillion: '3', cacheReadUsdPerMillion: '0.3', cacheWriteUsdPerMillion: '3.75' };
+      const price = {
+        model: 'anthropic/sonnet',
+        ...rates,
+        cacheWrite1hUsdPerMillion: '6',
+        outputUsdPerMillion: '15',
+        reasoningUsdPerMillion: '15.000001',
+        tiers: [{ inputTokensOver: 200_000, ...rates, outputUsdPerMillion: '22.5' }],
+        validFrom: '2027-01-01T00:00:00.000Z',
+        aliases: [{ dated: 'sonnet' }],
+      };
+      edge.services.answer(budgets.commands.publishPrices, () => ({ ok: true, value: { priceVersion: 3 } }));
+      await edge.call('PUT', '/api/platform/prices', { key: 'operator-key', body: { prices: [price] } });
+      const sent = edge.services.asked(budgets.commands.publishPrices).at(-1)!.input.prices[0]!;
+      expect(sent).toMatchObject({ cacheWrite1hPico: 6_000_000n, reasoningPico: 15_000_001n, aliases: price.aliases });
+      expect(sent.tiers).toMatchObject([{ inputTokensOver: 200_000, outputPico: 22_500_000n }]);
+
+      const stored = { ...sent, validFrom: price.validFrom, aliases: price.aliases };
+      edge.services.answer(budgets.queries.prices, () => ({
+        ok: true,
+        value: { priceVersion: 3, prices: [{ ...stored, source: 'operator', priceVersion: 3 }] },
+      }));
+      const listed = await edge.call('GET', '/api/platform/prices', { key: 'operator-key' });
+      expect(await listed.json()).toEqual({
+        priceVersion: 3,
+        prices: [{ ...price, source: 'operator', priceVersion: 3 }],
+      });
+    });
+
+    test.each([
+      ['finer than a pico-USD a token', { inputUsdPerMillion: '0.0000001' }],
+      ['below zero', { inputUsdPerMillion: '-1' }],
+      ['a number', { inputUsdPerMillion: 1 }],
+      ['spelled with an exponent', { inputUsdPerMillion: '1e3' }],
+      ['longer than any price', { inputUsdPerMillion: '1234567890123456789' }],
+    ])('refuses a price that is %s', async (_what, change) => {
+      const price = {
+        model: 'openai/small',
+        inputUsdPerMillion: '1',
+        cacheReadUsdPerMillion: '1',
+        cacheWriteUsdPerMillion: '1',
+        outputUsdPerMillion: '1',
+      };
+      const publish = (body: object) =>
+        edge.call('PUT', '/api/platform/prices', { key: 'operator-key', body: { prices: [body] } });
+      edge.services.answer(budgets.commands.publishPrices, () => ({ ok: true, value: { priceVersion: 4 } }));
+      expect((await publish(price)).status).toBe(200);
+      expect((await publish({ ...price, ...change })).status).toBe(400);
+    });
   });
 
   describe('the door', () => {
