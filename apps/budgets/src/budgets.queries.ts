@@ -39,17 +39,16 @@ export class BudgetsQueries {
     const { state } = await this.store.load(monthlyBooks, tenant, booksOf(newest));
     // A tenant without books has what it will be given with its first call.
     const books = state.status === 'open' ? state : opened(await this.books.opening(month, nowMs));
-    const limits = standings(books, nowMs);
     const { plan, timeZone, topUps, recent } = books;
     return {
       ok: true,
       value: {
         plan: { plan: plan.plan.plan, name: plan.plan.name },
         timeZone,
-        limits,
+        limits: standings(books, nowMs),
         topUps: topUps.map(({ unit, granted, used }) => ({ unit, granted, used })),
         rates: rateStandings(plan.plan.rates, recent, books.turns.size + books.carriedHolds.size, nowMs),
-        pressure: tenantPressure(limits),
+        pressure: tenantPressure(books, nowMs),
       },
     };
   }

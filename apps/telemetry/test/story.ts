@@ -44,6 +44,7 @@ function call(attribution: Attribution, at: string) {
       firstOfTurn: true,
       price,
       priceVersion: 1,
+      worker: 'one',
       expiresAt: at,
     }),
     released: told(events.Released, { ...base, releasedAt: at }),

@@ -1,9 +1,9 @@
 import type { budgets, OutputOf } from '@reef/contracts';
-import { applyAt, type Applied, type Bound, type Standing } from './bounds.js';
+import { applyAt, type Applied, type Bound, pressureOf, type Standing } from './bounds.js';
 import { usedOf } from './counters.js';
 import { entriesOf } from './dictionary.js';
 import { EACH } from './limits.js';
-import { type Pressure, pressureAt, utilisationOf } from './pressure.js';
+import type { Pressure } from './pressure.js';
 import { windowEndsAtMs, windowKeysAt } from './windows.js';
 
 export type LimitStanding = OutputOf<typeof budgets.queries.balance>['limits'][number];
@@ -48,7 +48,11 @@ export function standings(state: Standing, atMs: number): LimitStanding[] {
 const descending = (a: bigint, b: bigint) => (a > b ? -1 : a < b ? 1 : 0);
 
 /** The pressure on the tenant as a whole: limits below it narrow only their own agent, user or key. */
-export function tenantPressure(shown: readonly LimitStanding[]): Pressure {
-  const ofTenant = shown.filter((standing) => standing.hard && standing.scope === 'tenant');
-  return pressureAt(Math.max(0, ...ofTenant.map(({ posted, held, cap }) => utilisationOf(posted + held, cap))));
+export function tenantPressure(state: Standing, atMs: number): Pressure {
+  const windows = windowKeysAt(atMs, state.timeZone);
+  const ofTenant = state.bounds.filter(({ scope }) => scope === 'tenant');
+  return pressureOf(
+    state,
+    ofTenant.map((bound) => applyAt(state, bound, `${windows[bound.window]}|tenant`)),
+  );
 }

@@ -31,6 +31,7 @@ const reserved: CallEvent = {
     firstOfTurn: true,
     inputTokensMax: 100,
     outputTokensMax: 200,
+    worker: 'one',
     expiresAt: '2026-11-22T10:00:09.000Z',
   },
 };
@@ -53,10 +54,30 @@ const settled = (costPico: bigint, settledAt = '2026-11-22T10:00:05.000Z'): Call
   },
 });
 
+const adjusted: CallEvent = {
+  type: 'SettlementAdjusted',
+  data: {
+    ...base,
+    usage: usage(50),
+    costPico: 300n,
+    estimatedPico: 900n,
+    bookedPico: -600n,
+    bookedTokens: -150,
+    priceVersion: 1,
+    adjustedAt: '2026-11-22T10:00:12.000Z',
+  },
+};
+
 const foldedInEveryOrder = (...events: CallEvent[]): Call[] =>
   permutations(events).map((order) => order.map(callOf).reduce(joinCalls));
 
 describe('what is known of a model call', () => {
+  test('the truth about a call that was charged by estimate holds, whenever it is heard', () => {
+    for (const call of foldedInEveryOrder(reserved, expired, adjusted)) {
+      expect(call.charge).toEqual({ costPico: 300n, usage: usage(50), estimated: false });
+    }
+  });
+
   test('a reservation holds money and costs nothing yet', () => {
     expect(callOf(reserved)).toMatchObject({ heldPico: 900n, standing: 0, charge: null });
   });
