@@ -4,3 +4,5 @@ export const ENGINE = Symbol('ENGINE');
 export const WORKER = Symbol('WORKER');
 /** The model providers of this deployment. */
 export const PROVIDERS = Symbol('PROVIDERS');
+/** What a lane may hold at most. */
+export const BOUNDS = Symbol('BOUNDS');

@@ -169,6 +169,8 @@ describe('a turn', () => {
         heldPico: 1n,
         window: '2026-11',
         pressure: { utilisation: 0.99, step: 'interactive_only' },
+        rates: [],
+        weight: 1,
       },
     }));
     const clamped = await say(tenant, scriptOf({ tokens: 200 }), { agent: 'scripted', outputTokensMax: 1_000 });
@@ -409,7 +411,14 @@ describe('a session', () => {
     await say(tenant, 'My name is Ada.', desk);
     neighbours.answer(reserve, tenant, ({ outputTokensMax }) => ({
       ok: true,
-      value: { outputTokensMax, heldPico: 1n, window: '2026-11', pressure: { utilisation: 0, step: 'free' } },
+      value: {
+        outputTokensMax,
+        heldPico: 1n,
+        window: '2026-11',
+        pressure: { utilisation: 0, step: 'free' },
+        rates: [],
+        weight: 1,
+      },
     }));
     expect((await say(tenant, 'What is my name?', desk)).text).not.toContain('Ada');
   });

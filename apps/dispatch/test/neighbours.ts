@@ -14,7 +14,7 @@ export interface Asked<Message extends Request = Request> {
   readonly claims: ReturnType<ContextVerifier['verify']>;
 }
 
-const { reserve, settle, release } = budgets.commands;
+const { reserve, settle, release, extend } = budgets.commands;
 const { recall } = memory.queries;
 const { remember } = memory.commands;
 const { promptContext } = workspace.queries;
@@ -38,9 +38,12 @@ export class Neighbours {
       heldPico: 1n,
       window: '2026-11',
       pressure: { utilisation: 0, step: 'free' },
+      rates: [],
+      weight: 1,
     }));
     usually(settle, () => ({ costPico: 1n, estimated: false }));
     usually(release, () => ({}));
+    usually(extend, () => ({}));
     usually(promptContext, () => ({ files: [], skills: [], isNew: false }));
     usually(runTool, ({ name }) => ({ content: `did ${name}`, isError: false }));
     usually(recall, () => ({ items: [] }));

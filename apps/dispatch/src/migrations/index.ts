@@ -41,4 +41,22 @@ class Conversations001 extends Migration {
   }
 }
 
-export const migrations = [{ name: '001-conversations', class: Conversations001 }];
+/** Which process owns which lane. Like `es.worker` it belongs to no tenant. */
+class Lanes002 extends Migration {
+  override up(): void {
+    this.addSql(`
+      create table es.lane (
+        lane text collate "C" primary key, owner text not null, fence bigint not null, expires_at timestamptz not null);
+      alter table es.lane enable row level security;
+      alter table es.lane force row level security;
+      do $$ begin
+        execute format('create policy leases on es.lane to %I using (true) with check (true)', current_database() || '_feed');
+        execute format('grant select, insert, update, delete on es.lane to %I', current_database() || '_feed');
+      end $$;`);
+  }
+}
+
+export const migrations = [
+  { name: '001-conversations', class: Conversations001 },
+  { name: '002-lanes', class: Lanes002 },
+];

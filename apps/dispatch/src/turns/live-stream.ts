@@ -19,6 +19,8 @@ export class LiveStream {
   #sentAtMs = 0;
   #timer: NodeJS.Timeout | null = null;
   #alive: NodeJS.Timeout;
+  /** Frames of a turn whose request is not written yet; null when it is. */
+  #held: WithoutSeq<LiveFrame>[] | null = null;
 
   constructor(
     private readonly nats: NatsConnection,
@@ -28,6 +30,17 @@ export class LiveStream {
   ) {
     this.#subject = liveSubject(tenant, edgeId, turnId);
     this.#alive = setInterval(() => this.#send({ type: 'alive' }), ALIVE_EVERY_MS);
+  }
+
+  /** From here on nothing is heard, because nobody knows yet whether there will be a turn; `begin` or `discard` must follow. */
+  hold(): void {
+    this.#held = [];
+  }
+
+  begin(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const frame of held) this.#send(frame);
   }
 
   text(piece: string): void {
@@ -69,6 +82,10 @@ export class LiveStream {
   }
 
   #send(frame: WithoutSeq<LiveFrame>): void {
+    if (this.#held) {
+      this.#held.push(frame);
+      return;
+    }
     if (this.nats.isClosed()) return; // Nobody can be told; the log has the turn.
     this.nats.publish(this.#subject, JSON.stringify({ ...frame, seq: this.#seq++ }));
   }

@@ -3,11 +3,10 @@ import { EventStore } from '@reef/eventing';
 import { FEED_DATABASE, Periodic, serviceContext } from '@reef/service';
 import { Pool } from 'pg';
 import { sessionAggregate, sessionStream } from '../aggregates.js';
-import { WORKER } from '../tokens.js';
+import { Lanes } from '../lanes/lanes.js';
+import { LEASE_S as DEAD_AFTER_S } from '../lanes/leases.js';
 
 const HEARTBEAT_MS = 3_000;
-/** A worker that was not seen for so long is dead, s. */
-const DEAD_AFTER_S = 9;
 const TURNS_PER_SWEEP_MAX = 500;
 
 /** Ends the turns of processes that died with them: nobody else would, and their clients and sessions would wait. */
@@ -18,8 +17,8 @@ export class Liveness implements OnModuleInit {
   constructor(
     private readonly store: EventStore,
     private readonly periodic: Periodic,
+    private readonly lanes: Lanes,
     @Inject(FEED_DATABASE) private readonly feed: Pool,
-    @Inject(WORKER) private readonly worker: string,
   ) {}
 
   async onModuleInit(): Promise<void> {
@@ -30,10 +29,7 @@ export class Liveness implements OnModuleInit {
 
   async #heartbeat(): Promise<void> {
     try {
-      await this.feed.query(
-        `insert into es.worker (worker, seen_at) values ($1, now()) on conflict (worker) do update set seen_at = now()`,
-        [this.worker],
-      );
+      await this.lanes.beat();
       this.#aliveSinceMs = Math.min(this.#aliveSinceMs, Date.now());
     } catch (error) {
       this.#aliveSinceMs = Infinity; // While the database is away nobody can be seen, so nobody is judged.

@@ -1,18 +1,23 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import { TurnSlots, WAITING_MAX, WAITING_PER_TENANT_MAX } from './turn-slots.js';
+import { type TurnSlot, TurnSlots, WAITING_MAX, WAITING_PER_TENANT_MAX } from './turn-slots.js';
 
 /** Slots of which the test sees who got one, in order. */
 function slotsOf(runningMax: number) {
   const slots = new TurnSlots(runningMax);
   const got: string[] = [];
+  const held: TurnSlot[] = [];
   return {
     slots,
     got,
-    ask: (name: string) => void slots.acquire(name.replace(/\d+$/, '')).then(() => got.push(name)),
+    ask(name: string) {
+      const slot = slots.admit(name.replace(/\d+$/, ''));
+      void slot?.run().then(() => held.push(slot) && got.push(name));
+    },
     async release() {
-      slots.release();
+      await turnOfTheLoop();
+      held.shift()?.release();
       await turnOfTheLoop();
     },
   };
@@ -40,36 +45,31 @@ describe('the slots of a process', () => {
     expect(got).toEqual(['x1', 'a1', 'b1', 'c1', 'a2', 'c2', 'a3', 'a4']);
   });
 
-  test('let a tenant that comes late wait for one round at most', async () => {
-    const { got, ask, release } = slotsOf(1);
-    for (const name of ['x1', 'a1', 'a2', 'a3', 'b1', 'b2']) ask(name);
-    await release();
-    ask('c1');
-    for (let released = 0; released < 3; released++) await release();
-    expect(got).toEqual(['x1', 'a1', 'b1', 'a2', 'c1']);
+  test('are not taken by turns that wait for something else, nor kept by those that never ran', async () => {
+    const { slots, got, ask } = slotsOf(1);
+    const waits = slots.admit('a');
+    ask('b1');
+    await turnOfTheLoop();
+    expect([got, slots.running, slots.waiting]).toEqual([['b1'], 1, 1]);
+    for (const _ of [1, 2]) waits?.release();
+    expect([slots.running, slots.waiting]).toEqual([1, 0]);
   });
 
   test(`let ${WAITING_PER_TENANT_MAX} turns of one tenant wait, and of others still more`, () => {
-    const { slots, ask } = slotsOf(1);
-    expect(slots.hasRoom('a')).toBe(true);
-    ask('x1');
-    for (let number = 1; number < WAITING_PER_TENANT_MAX; number++) ask('a1');
-    expect(slots.hasRoom('a')).toBe(true);
-    ask('a1');
-    expect(slots.hasRoom('a')).toBe(false);
-    expect(slots.hasRoom('b')).toBe(true);
+    const slots = new TurnSlots();
+    const last = Array.from({ length: WAITING_PER_TENANT_MAX }, () => slots.admit('a')).at(-1);
+    expect(last).not.toBeNull();
+    expect(slots.admit('a')).toBeNull();
+    expect(slots.admit('b')).not.toBeNull();
+    last?.release();
+    expect(slots.admit('a')).not.toBeNull();
   });
 
   test(`let ${WAITING_MAX} turns wait in all`, () => {
-    const { slots, ask } = slotsOf(1);
-    ask('x1');
-    const tenants = WAITING_MAX / WAITING_PER_TENANT_MAX;
-    for (let number = 0; number < WAITING_MAX - 1; number++) ask(`${'abcdefgh'[number % (tenants + 1)]}1`);
-    expect(slots.waiting).toBe(WAITING_MAX - 1);
-    expect(slots.hasRoom('new')).toBe(true);
-    ask('z1');
-    expect(slots.hasRoom('new')).toBe(false);
-    expect(slots.hasRoom('x')).toBe(false);
+    const slots = new TurnSlots();
+    for (let number = 0; number < WAITING_MAX; number++) expect(slots.admit(`tenant-${number % 7}`)).not.toBeNull();
+    expect(slots.admit('new')).toBeNull();
+    expect(slots.waiting).toBe(WAITING_MAX);
   });
 
   test('are never given to more than may run, never lie idle while somebody waits, and are given to all in the end', async () => {
@@ -79,10 +79,12 @@ describe('the slots of a process', () => {
         const { slots, got, ask, release } = slotsOf(runningMax);
         let asked = 0;
         for (const step of steps) {
-          if (step !== 'release') {
+          if (step === 'release') await release();
+          else {
             asked++;
             ask(step);
-          } else if (slots.running > 0) await release();
+          }
+          await turnOfTheLoop();
           expect(slots.running).toBeLessThanOrEqual(runningMax);
           if (slots.waiting > 0) expect(slots.running).toBe(runningMax);
         }

@@ -1,19 +1,27 @@
-/** Turns that one process runs at once. */
+/** Turns that one process runs at once, over all lanes. */
 export const RUNNING_MAX = 600;
-/** Turns that may wait for a slot in one process; more are refused as `overloaded`. */
+/** Turns that may wait in one process, for their session, their lane or a slot; more are refused as `overloaded`. */
 export const WAITING_MAX = 2_000;
 /** Of those, one tenant's. */
 export const WAITING_PER_TENANT_MAX = 500;
 
+/** One turn's place in this process: it waits at first. */
+export interface TurnSlot {
+  /** Resolves when the turn may run. Called once. */
+  run(): Promise<void>;
+  release(): void;
+}
+
 /**
- * Hands out the slots in which turns run. When all are taken, tenants take turns: a tenant with a thousand waiting gets one,
- * then everybody else who waits gets one.
+ * What one process bears. Who runs next is decided in the lanes; only when this process is full, turns that have their permit wait
+ * here as well, tenants in turn: a tenant with a thousand waiting gets one, then everybody else who waits gets one.
  */
 export class TurnSlots {
   #running = 0;
-  #waitingCount = 0;
-  /** Tenants in the order in which they are served next. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  #waiting = 0;
+  readonly #waitingOf = new Map<string, number>();
+  /** Those that have all else they need, by tenant, in the order in which tenants are served next. */
+  readonly #ready = new Map<string, (() => void)[]>();
 
   constructor(private readonly runningMax = RUNNING_MAX) {}
 
@@ -22,40 +30,47 @@ export class TurnSlots {
   }
 
   get waiting(): number {
-    return this.#waitingCount;
+    return this.#waiting;
   }
 
-  /** Whether one more turn of this tenant could at least wait. */
-  hasRoom(tenant: string): boolean {
-    if (this.#running < this.runningMax) return true;
-    return this.#waitingCount < WAITING_MAX && (this.#waiting.get(tenant)?.length ?? 0) < WAITING_PER_TENANT_MAX;
+  /** Lets a turn wait here; null where too many do. */
+  admit(tenant: string): TurnSlot | null {
+    const ofTenant = this.#waitingOf.get(tenant) ?? 0;
+    if (this.#waiting >= WAITING_MAX || ofTenant >= WAITING_PER_TENANT_MAX) return null;
+    this.#count(tenant, 1);
+    let state: 'waiting' | 'running' | 'released' = 'waiting';
+    return {
+      run: async () => {
+        if (this.#running < this.runningMax) this.#running++;
+        else await new Promise<void>((go) => this.#ready.set(tenant, [...(this.#ready.get(tenant) ?? []), go]));
+        state = 'running';
+        this.#count(tenant, -1);
+      },
+      release: () => {
+        if (state === 'waiting') this.#count(tenant, -1);
+        if (state === 'running') this.#handOn();
+        state = 'released';
+      },
+    };
   }
 
-  /** Resolves when the turn may run; `release` must follow. */
-  async acquire(tenant: string): Promise<void> {
-    if (this.#running < this.runningMax) {
-      this.#running++;
-      return;
-    }
-    this.#waitingCount++;
-    await new Promise<void>((go) => {
-      const queue = this.#waiting.get(tenant);
-      if (queue) queue.push(go);
-      else this.#waiting.set(tenant, [go]);
-    });
-  }
-
-  release(): void {
-    const [next] = this.#waiting;
+  /** The slot goes from hand to hand. */
+  #handOn(): void {
+    const [next] = this.#ready;
     if (!next) {
       this.#running--;
       return;
     }
-    const [tenant, queue] = next;
-    const go = queue.shift();
-    this.#waiting.delete(tenant);
-    if (queue.length > 0) this.#waiting.set(tenant, queue); // Behind everybody else.
-    this.#waitingCount--;
-    go?.(); // The slot goes from hand to hand.
+    const [tenant, [go, ...others]] = next;
+    this.#ready.delete(tenant);
+    if (others.length > 0) this.#ready.set(tenant, others); // Behind everybody else.
+    go?.();
+  }
+
+  #count(tenant: string, change: 1 | -1): void {
+    this.#waiting += change;
+    const ofTenant = (this.#waitingOf.get(tenant) ?? 0) + change;
+    if (ofTenant === 0) this.#waitingOf.delete(tenant);
+    else this.#waitingOf.set(tenant, ofTenant);
   }
 }

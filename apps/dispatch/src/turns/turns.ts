@@ -120,6 +120,7 @@ export class Turns implements BeforeApplicationShutdown {
     const { turnId, user, source, keyId, edgeId } = input;
     const abort = new AbortController();
     const live = new LiveStream(this.nats, context.tenant, edgeId, turnId);
+    live.hold();
     const attribution = { turnId, agent: agent.agent, user, session, keyId, model: agent.model, source };
     const deadlineMs = Date.now() + TURN_TIMEOUT_MS;
     const host = new LanedTurnHost(
@@ -136,6 +137,7 @@ export class Turns implements BeforeApplicationShutdown {
 
   #run(turn: AcceptedTurn, prepared: Prepared, starts: boolean): void {
     const { turnId } = turn.input;
+    turn.live.begin();
     const done = this.runs
       .run(turn, prepared, starts)
       .catch((error: unknown) => {
