@@ -1,5 +1,5 @@
 import type { Result, TransportRefusal } from '@reef/contracts';
-import { currentTraceparent, inSpan, SpanKind } from '@reef/messaging';
+import { crashAt, currentTraceparent, inSpan, SpanKind } from '@reef/messaging';
 import { LRUCache } from 'lru-cache';
 import type { Pool } from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -302,6 +302,7 @@ export class EventStore {
     let verdicts: AppendVerdict[];
     try {
       const values = appendArguments(this.options.keys, groups);
+      crashAt(this.options.service, 'before-commit');
       const { rows } = await inSpan(
         `${this.options.service} commit`,
         { kind: SpanKind.INTERNAL, attributes: { 'reef.groups': groups.length } },
@@ -313,6 +314,7 @@ export class EventStore {
           }),
       );
       verdicts = rows;
+      crashAt(this.options.service, 'after-commit');
     } catch (error) {
       await this.#afterFault(
         error,

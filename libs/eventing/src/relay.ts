@@ -1,6 +1,6 @@
 import { jetstream, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { ensureFeed, EVENTS_STREAM } from '@reef/messaging';
+import { crashAt, ensureFeed, EVENTS_STREAM } from '@reef/messaging';
 import type { Pool, PoolClient } from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -201,6 +201,7 @@ export class Relay {
   /** @returns the feed's sequence number of the last of them. */
   async #publish(js: JetStreamClient, rows: readonly FeedRow[]): Promise<number> {
     const { service } = this.options;
+    crashAt(service, 'before-publish');
     const acks = await Promise.all(
       rows.map((row) =>
         js.publish(`tenant.${row.tenant_id}.${service}.evt.${row.type}`, toFeedJson(service, row), {
@@ -208,6 +209,7 @@ export class Relay {
         }),
       ),
     );
+    crashAt(service, 'after-publish');
     return Math.max(...acks.map(({ seq }) => seq));
   }
 

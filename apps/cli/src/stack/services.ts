@@ -37,7 +37,15 @@ export function sharedEnvironment(env: NodeJS.ProcessEnv, layout: Layout): NodeJ
   return {
     ...pick(env, (name) => sharedNames.includes(name) || sharedPrefixes.some((prefix) => name.startsWith(prefix))),
     NODE_COMPILE_CACHE: layout.path('cache'),
+    ...crashEnvironment(env, layout),
   };
+}
+
+/** For tests of sudden deaths: where processes die, and where they leave word of it. */
+function crashEnvironment(env: NodeJS.ProcessEnv, layout: Layout): NodeJS.ProcessEnv {
+  if (!env['REEF_CRASH_AT']) return {};
+  const told = pick(env, (name) => name === 'REEF_CRASH_AT' || name === 'NODE_ENV');
+  return { ...told, REEF_CRASH_DIR: layout.path('crashes') };
 }
 
 export function simulatorEnvironment(env: NodeJS.ProcessEnv, layout: Layout, port: number): NodeJS.ProcessEnv {

@@ -1,5 +1,5 @@
 import { budgets, dispatch, type InputOf, memory, type OutputOf, workspace } from '@reef/contracts';
-import type { OnBehalfOf, Requests } from '@reef/messaging';
+import { crashAt, type OnBehalfOf, type Requests } from '@reef/messaging';
 import {
   NOTHING_USED,
   type Reservation,
@@ -57,6 +57,7 @@ export class NativeTurnHost implements TurnHost {
     // A turn that has cost something is worth a wait; one that has not is told to come back.
     const waitsUntilMs = isFirst ? Date.now() + FIRST_CALL_WAITS_MS : this.stopped.deadlineMs;
     for (;;) {
+      crashAt('dispatch', 'before-reserve');
       const answer = await this.requests.send(budgets.commands.reserve, this.onBehalfOf(), {
         reservationId: call.callId,
         attribution: { ...this.attribution, model: call.model },
@@ -66,6 +67,7 @@ export class NativeTurnHost implements TurnHost {
         worker: this.openCalls.worker,
         expiresAt: new Date(Date.now() + RESERVATION_MS).toISOString(),
       });
+      crashAt('dispatch', 'after-reserve');
       if (answer.ok) return this.#granted(call, answer.value, isFirst);
       const { code, message, details } = answer;
       const waitMs = code === 'paced' || code === 'rate_limited' ? Number(details?.['retryAfterMs']) : NaN;
@@ -96,6 +98,7 @@ export class NativeTurnHost implements TurnHost {
   settle(call: Settlement): Promise<void> {
     const open = this.#open.get(call.callId);
     if (!open) return Promise.resolve();
+    crashAt('dispatch', 'before-settle');
     this.#open.delete(call.callId);
     this.openCalls.closed(call.callId);
     this.#settling.push(
@@ -143,6 +146,7 @@ export class NativeTurnHost implements TurnHost {
     const settling = this.#settling;
     this.#settling = [];
     await Promise.all(settling);
+    if (settling.length > 0) crashAt('dispatch', 'after-settle');
   }
 
   async tool(call: {
