@@ -6,7 +6,7 @@ import type { Passwords } from './keys.js';
 import { readable } from './last-words.js';
 import type { Layout } from './layout.js';
 import { isReady, untilTrue } from './probe.js';
-import { mainFile, nodeFlags } from './services.js';
+import { mainFile, nodeFlags, statefulServices } from './services.js';
 import type { ServiceName } from './services.js';
 import type { Program, Running } from './supervised.js';
 
@@ -14,18 +14,22 @@ const readyLimitMs = 60_000;
 // A service gives what it still does up to twenty seconds; a person who wants less presses Ctrl-C again.
 const stopLimitMs = 22_000;
 
-/** A process of ours. It gets a new free port at each start, unless it has one of its own. */
+/**
+ * A process of ours. It gets a new free port at each start, unless it has one of its own.
+ * @param given.name of the instance, where a service has several; it names the log, too.
+ */
 export function serviceProgram(
-  name: ServiceName,
+  service: ServiceName,
   layout: Layout,
-  given: { port?: number; readyPath: string; environment: (port: number) => NodeJS.ProcessEnv },
+  given: { name?: string; port?: number; readyPath: string; environment: (port: number) => NodeJS.ProcessEnv },
 ): Program {
+  const { name = service } = given;
   return {
     name,
     readyPath: given.readyPath,
     async start(spawned) {
-      const main = mainFile(name);
-      if (!existsSync(main)) throw new Explained(`${main} is missing: ${name} has not been built`);
+      const main = mainFile(service);
+      if (!existsSync(main)) throw new Explained(`${main} is missing: ${service} has not been built`);
       const port = given.port ?? (await freePort());
       const logFile = layout.logFile(name);
       const child = await startChild({
@@ -60,8 +64,17 @@ export function serviceProgram(
   };
 }
 
+/** What a service's pools open at most. */
+const connectionsPerService = 11;
+/** For migrations, a person's own look, and what a server keeps for its superuser. */
+const connectionsBeside = 34;
+
 /** Learns its port at the first start and keeps it, since the services hold on to it. */
-export function postgresProgram(layout: Layout, passwords: Passwords): Program & { adminUrl(): string } {
+export function postgresProgram(
+  layout: Layout,
+  passwords: Passwords,
+  serviceCount: number = statefulServices.length,
+): Program & { adminUrl(): string } {
   let last: Postgres | undefined;
   return {
     name: 'postgres',
@@ -72,6 +85,7 @@ export function postgresProgram(layout: Layout, passwords: Passwords): Program &
         port: last?.port ?? 0,
         password: passwords.postgres,
         logFile: layout.logFile('postgres'),
+        settings: { max_connections: String(connectionsBeside + connectionsPerService * serviceCount) },
       });
       return runningServer(last);
     },

@@ -5,6 +5,7 @@ import { databasePrefix, databasesOf, dropDatabases, externalAdminUrl, prepareDa
 import { ensureDemo } from './demo.js';
 import type { Demo } from './demo.js';
 import { requireExternal } from './external/require-external.js';
+import { instanceNames, instancesFrom, totalOf } from './instances.js';
 import type { Keeper } from './keeper.js';
 import { ensureKeys } from './keys.js';
 import { makeHome } from './layout.js';
@@ -21,7 +22,7 @@ export interface StartedStack {
 }
 
 /** Everything of a stack that `--fresh` removes; the log of the supervisor itself stays. */
-const stateFolders = ['postgres', 'nats', 'workspace', 'keys', 'demo.json', 'state.json'];
+const stateFolders = ['postgres', 'nats', 'workspace', 'keys', 'crashes', 'demo.json', 'state.json'];
 
 /** Brings a whole stack up under the keeper. The caller holds the home's lock, and stops the keeper when this throws. */
 export async function startStack(
@@ -32,6 +33,7 @@ export async function startStack(
   { fresh }: { fresh: boolean },
 ): Promise<StartedStack> {
   const baseUrl = `http://127.0.0.1:${layout.port}`;
+  const instances = instancesFrom(env['REEF_INSTANCES']);
   const ended = await endOrphans(layout);
   if (ended.length > 0) report.say(`ended what a killed start had left: ${ended.join(', ')}`);
   await requireFreePort(layout.port);
@@ -40,7 +42,7 @@ export async function startStack(
   makeHome(layout);
   const { files, passwords } = ensureKeys(layout);
 
-  const postgres = env['REEF_DATABASE_URL'] ? undefined : postgresProgram(layout, passwords);
+  const postgres = env['REEF_DATABASE_URL'] ? undefined : postgresProgram(layout, passwords, totalOf(instances));
   const nats = env['REEF_NATS_URL'] ? undefined : natsProgram(layout, passwords, env, (step) => report.say(step));
   const [, , simulatorUrl] = await allOf([
     postgres && report.step('PostgreSQL', () => keeper.start(postgres)),
@@ -60,11 +62,13 @@ export async function startStack(
   await report.step('databases', () => prepareDatabases(adminUrl, prefix, layout, env, wiring, keeper.stopSignal));
   // Not waited for after a failure: the edge would wait for the one that failed. The caller ends whatever is still starting.
   await Promise.all(
-    [...statefulServices, 'edge' as const].map((name) => {
-      const environment = (port: number) => serviceEnvironment(name, env, layout, wiring, port);
-      const own = name === 'edge' ? { port: layout.port } : {};
-      return report.step(name, () =>
-        keeper.start(serviceProgram(name, layout, { ...own, readyPath: '/readyz', environment })),
+    [...statefulServices, 'edge' as const].flatMap((service) => {
+      const environment = (port: number) => serviceEnvironment(service, env, layout, wiring, port);
+      const own = service === 'edge' ? { port: layout.port } : {};
+      return instanceNames(service, service === 'edge' ? 1 : instances[service]).map((name) =>
+        report.step(name, () =>
+          keeper.start(serviceProgram(service, layout, { ...own, name, readyPath: '/readyz', environment })),
+        ),
       );
     }),
   );
