@@ -1,7 +1,8 @@
-import { headers, type NatsConnection, NoRespondersError, RequestError, TimeoutError } from '@nats-io/transport-node';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
 import type { InputOf, Refusal, Request, ResultOf, TenantContext, TransportRefusal } from '@reef/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from './ids.js';
+import { Replies } from './replies.js';
 import { inSpan, injectTrace, SpanKind } from './tracing.js';
 import { HEADER, PAYLOAD_BYTES_MAX, toJson } from './wire.js';
 
@@ -26,7 +27,11 @@ const refusal = (code: TransportRefusal, message: string): Refusal<TransportRefu
 
 /** Sends commands and queries to services, in the name of a tenant. */
 export class Requests {
-  constructor(private readonly nats: NatsConnection) {}
+  readonly #replies: Replies;
+
+  constructor(private readonly nats: NatsConnection) {
+    this.#replies = new Replies(nats);
+  }
 
   /**
    * Asks and waits. Sent again while nobody answers and time is left, under the same command id.
@@ -78,30 +83,23 @@ export class Requests {
     for (;;) {
       const leftMs = deadlineMs - Date.now();
       if (leftMs <= 0) return refusal('deadline_exceeded', `${message.service} did not answer in time`);
+      const timeoutMs = Math.min(leftMs, RESEND_AFTER_MS);
       try {
-        const reply = await this.nats.request(subject, payload, {
-          headers: header,
-          timeout: Math.min(leftMs, RESEND_AFTER_MS),
-        });
+        const reply = await this.#replies.request(subject, payload, { headers: header, timeoutMs });
+        if (reply === 'silence') continue;
+        if (reply === 'nobody') {
+          if (deadlineMs - Date.now() <= NOBODY_LISTENS_WAIT_MS)
+            return refusal('unavailable', `${message.service} is not running`);
+          await sleep(NOBODY_LISTENS_WAIT_MS);
+          continue;
+        }
         const answer = this.#parse(message, reply.string());
         // An instance that is stopping, or has lost its database for a moment, says so; the next one may not.
         if (answer.ok || answer.code !== 'unavailable' || deadlineMs - Date.now() <= UNAVAILABLE_WAIT_MS) return answer;
         await sleep(UNAVAILABLE_WAIT_MS);
-      } catch (error) {
-        const cause =
-          error instanceof RequestError && error.isNoResponders()
-            ? 'nobody'
-            : error instanceof NoRespondersError
-              ? 'nobody'
-              : error;
-        if (cause === 'nobody') {
-          if (deadlineMs - Date.now() <= NOBODY_LISTENS_WAIT_MS)
-            return refusal('unavailable', `${message.service} is not running`);
-          await sleep(NOBODY_LISTENS_WAIT_MS);
-        } else if (!(error instanceof TimeoutError)) {
-          if (this.nats.isClosed() || this.nats.isDraining()) return refusal('unavailable', 'this process is stopping');
-          await sleep(NOBODY_LISTENS_WAIT_MS); // The connection broke under the request; it is being made again.
-        }
+      } catch {
+        if (this.nats.isClosed() || this.nats.isDraining()) return refusal('unavailable', 'this process is stopping');
+        await sleep(NOBODY_LISTENS_WAIT_MS); // The connection broke under the request; it is being made again.
       }
     }
   }
