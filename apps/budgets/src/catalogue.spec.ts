@@ -3,6 +3,7 @@ import { budgets } from '@reef/contracts';
 import { fold, isRefusal } from '@reef/eventing/pure';
 import { calcPrice, findProvider, type MatchLogic } from '@pydantic/genai-prices';
 import { catalogueAt, PROVIDERS } from './catalogue.js';
+import type { PricesPublished } from './domain/price-book-offer.js';
 import { priceAt, priceBook } from './domain/price-book.js';
 
 const DAY = '2026-11-22';
@@ -72,6 +73,30 @@ describe('the built-in catalogue', () => {
       const known = { ...book, models: new Map([...book.models].filter(([key]) => models.has(key))) };
       expect(priceBook.decide({ type: 'publish', data: { prices, source: 'catalogue', nowMs } }, known)).toEqual([]);
     }
+  });
+
+  test('takes over a book in which other names were models of their own', () => {
+    const price = { inputPico: 1n, cacheReadPico: 1n, cacheWritePico: 1n, outputPico: 1n };
+    const models = ['openai/gpt-4o-mini', 'openai/gpt-4o-mini-2024-07-18', 'openai/gone-for-good'];
+    const before: PricesPublished = {
+      type: 'PricesPublished',
+      data: {
+        priceVersion: 1,
+        source: 'catalogue',
+        prices: models.map((model) => ({ model, ...price, validFrom: DAY })),
+        withdrawn: [],
+        publishedAt: DAY,
+      },
+    };
+    const nowMs = Date.parse(DAY) + 1;
+    const command = { type: 'publish', data: { prices: catalogueAt(nowMs), source: 'catalogue', nowMs } } as const;
+    const book = fold(priceBook, priceBook.initial, [before]);
+    const decision = priceBook.decide(command, book);
+    if (isRefusal(decision)) throw new Error(decision.message);
+    const after = fold(priceBook, book, decision);
+    const found = models.map((model) => priceAt(after, model, nowMs)?.price);
+    expect(found.map((each) => each?.model)).toEqual(['openai/gpt-4o-mini', 'openai/gpt-4o-mini', undefined]);
+    expect(found[1]?.outputPico).toBe(600_000n);
   });
 
   test('takes the dearest hour of a price that varies over the day', () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { budgets } from '@reef/contracts';
+import { budgets, price as contractPrice, usage as contractUsage } from '@reef/contracts';
 import { fold } from '@reef/eventing/pure';
 import { scenario } from '@reef/testing';
-import type { Price } from './money.js';
+import { costPico, type Price } from './money.js';
 import { PATTERNS_MAX } from './price-book-names.js';
 import type { ModelAlias, PricesPublished } from './price-book-offer.js';
 import {
@@ -311,6 +311,12 @@ test('a publication as it was written before prices had a time still prices its 
   const event: PricesPublished = { type: 'PricesPublished', data: contract.data.parse(contract.upcast[1]!(written)) };
   expect(outputPicoAt([event], 'openai/o3', NOW)).toBe(8_000_000n);
   expect(outputPicoAt([event], 'openai/o3', minutes(-1))).toBeNull();
+});
+
+test('a price and a usage as they were written before writes for an hour and tiers still say what was charged', () => {
+  const written = { model: 'openai/o3', inputPico: '2', cacheReadPico: '1', cacheWritePico: '3', outputPico: '8' };
+  const used = { inputTokens: 10, cacheReadTokens: 20, cacheWriteTokens: 30, outputTokens: 40, reasoningTokens: 50 };
+  expect(costPico(contractPrice.parse(written), contractUsage.parse(used))).toBe(20n + 20n + 90n + 720n);
 });
 
 describe('a published price', () => {
