@@ -1,4 +1,5 @@
 export { connectNats } from './connection.js';
+export { crashAt } from './crash-points.js';
 export { CONTEXT_TTL_S, ContextSigner, type ContextToSign, ContextVerifier } from './context-token.js';
 export { Command, type Delivered, OnEvent, Query } from './decorators.js';
 export {

@@ -12,6 +12,7 @@ import { firstValueFrom, isObservable } from 'rxjs';
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContextVerifier } from './context-token.js';
+import { crashAt } from './crash-points.js';
 import { consumeEvents, type EventConsumer } from './event-consumer.js';
 import { newId } from './ids.js';
 import { logContext } from './log-context.js';
@@ -135,6 +136,7 @@ export class NatsServer extends Server implements CustomTransportStrategy {
         { kind: SpanKind.SERVER, parent, attributes },
         async (span) => {
           const result = await this.#handle(message, handler, request, tenant);
+          crashAt(message.service, 'before-reply');
           if (!result.ok) span.setAttribute('reef.refusal', result.code);
           respond(result);
         },
