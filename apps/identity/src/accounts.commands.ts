@@ -3,6 +3,7 @@ import { identity, type InputOf, PLATFORM, type Refusal, type ResultOf, type Ten
 import { EventStore } from '@reef/eventing';
 import { refuse } from '@reef/eventing/pure';
 import { Command, newId } from '@reef/messaging';
+import { contracted } from '@reef/service';
 import { email, keyring, on, streamOf, tenant, user } from './aggregates.js';
 import { Credentials } from './credentials/credentials.js';
 import { Passwords } from './credentials/passwords.js';
@@ -11,7 +12,6 @@ import { refusalIfLocked } from './domain/email.js';
 import type { User } from './domain/user.js';
 import { unlessPlatform } from './permission.js';
 import { isReserved } from './reserved.js';
-import { within } from './within.js';
 
 const { signUp, logIn, logOut } = identity.commands;
 
@@ -65,7 +65,7 @@ export class AccountCommands {
         reply: () => ({ tenant: input.tenant, userId, keyId, apiKey: key.text }),
       },
     );
-    return within(signUp, result);
+    return contracted(signUp, result);
   }
 
   /** Addresses with and without an account take the same steps, so that neither answer nor time tells them apart. */
@@ -103,7 +103,7 @@ export class AccountCommands {
       context,
       reply: () => ({}),
     });
-    return within(logOut, result);
+    return contracted(logOut, result);
   }
 
   async #openSession(
@@ -128,7 +128,7 @@ export class AccountCommands {
         reply: () => ({ userId, sessionToken: session.text, expiresAt, tenants }),
       },
     );
-    return within(logIn, result);
+    return contracted(logIn, result);
   }
 
   async #refuseLogIn(emailStream: string, context: TenantContext): Promise<ResultOf<typeof logIn>> {
@@ -139,7 +139,7 @@ export class AccountCommands {
       command: { type: 'recordFailure', data: { nowMs: Date.now() } },
       context: this.#withKeyedFingerprint(context),
     });
-    return within(logIn, recorded.ok ? wrong : recorded);
+    return contracted(logIn, recorded.ok ? wrong : recorded);
   }
 
   #emailStream(address: string): string {

@@ -2,10 +2,10 @@ import { Controller } from '@nestjs/common';
 import { identity, type InputOf, type ResultOf, type TenantContext } from '@reef/contracts';
 import { EventStore } from '@reef/eventing';
 import { Command } from '@reef/messaging';
+import { contracted } from '@reef/service';
 import { keyring, streamOf } from './aggregates.js';
 import { Credentials } from './credentials/credentials.js';
 import { unlessRole } from './permission.js';
-import { within } from './within.js';
 
 const { createApiKey, revokeApiKey } = identity.commands;
 
@@ -41,7 +41,7 @@ export class KeyCommands {
       sealReply: true,
       reply: () => ({ keyId, apiKey: key.text }),
     });
-    return within(createApiKey, result);
+    return contracted(createApiKey, result);
   }
 
   @Command(revokeApiKey)
@@ -58,6 +58,6 @@ export class KeyCommands {
       context,
       reply: () => ({}),
     });
-    return within(revokeApiKey, result);
+    return contracted(revokeApiKey, result);
   }
 }

@@ -2,9 +2,9 @@ import { Controller } from '@nestjs/common';
 import { identity, type InputOf, type ResultOf, type TenantContext } from '@reef/contracts';
 import { EventStore } from '@reef/eventing';
 import { Command } from '@reef/messaging';
+import { contracted } from '@reef/service';
 import { streamOf, tenant } from './aggregates.js';
 import { unlessOperator } from './permission.js';
-import { within } from './within.js';
 
 const { suspendTenant, resumeTenant } = identity.commands;
 
@@ -26,7 +26,7 @@ export class TenantCommands {
       context,
       reply: () => ({}),
     });
-    return within(suspendTenant, result);
+    return contracted(suspendTenant, result);
   }
 
   @Command(resumeTenant)
@@ -43,6 +43,6 @@ export class TenantCommands {
       context,
       reply: () => ({}),
     });
-    return within(resumeTenant, result);
+    return contracted(resumeTenant, result);
   }
 }

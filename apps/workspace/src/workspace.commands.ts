@@ -1,7 +1,7 @@
 import { type InputOf, type Result, type ResultOf, type TenantContext, workspace } from '@reef/contracts';
 import { Command } from '@reef/messaging';
 import { refuse } from '@reef/eventing';
-import { DATABASE } from '@reef/service';
+import { contracted, DATABASE } from '@reef/service';
 import { Controller, Inject } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { ArchiveQueue, packed, unpack } from './archives.js';
@@ -12,7 +12,6 @@ import { MAIN, openFolder } from './open-folder.js';
 import { parseFilePath } from './paths.js';
 import { filesBelow, findFile } from './projections/files.js';
 import { InFlight } from './in-flight.js';
-import { resultOf } from './results.js';
 import { exportIdOf } from './uploads.js';
 
 type FileView = { path: string; bytes: number; sha256: string; modifiedAt: string };
@@ -36,7 +35,7 @@ export class WorkspaceCommands {
     _input: InputOf<Commands['openTenant']>,
     context: TenantContext,
   ): Promise<ResultOf<Commands['openTenant']>> {
-    return resultOf(commands.openTenant, await openFolder(this.folders, context, MAIN));
+    return contracted(commands.openTenant, await openFolder(this.folders, context, MAIN));
   }
 
   @Command(commands.uploadPiece)
@@ -69,7 +68,7 @@ export class WorkspaceCommands {
       reply: () => ({ ...file, modifiedAt: at }),
     }));
     if (written.ok && 'uploadId' in content) await this.#use(context, content.uploadId);
-    return resultOf(commands.writeFile, written);
+    return contracted(commands.writeFile, written);
   }
 
   @Command(commands.deleteFile)
@@ -91,7 +90,7 @@ export class WorkspaceCommands {
       deleted: path,
       reply: () => ({}),
     }));
-    return resultOf(commands.deleteFile, deleted);
+    return contracted(commands.deleteFile, deleted);
   }
 
   @Command(commands.importWorkspace)
@@ -122,7 +121,7 @@ export class WorkspaceCommands {
       if (imported.ok) await this.#use(context, input.uploadId);
       if (!imported.ok && (imported.code === 'not_a_file' || imported.code === 'path_refused'))
         return refuse('archive_refused', imported.message, { reason: imported.code });
-      return resultOf(commands.importWorkspace, imported);
+      return contracted(commands.importWorkspace, imported);
     });
   }
 

@@ -1,7 +1,7 @@
 import { type InputOf, type ResultOf, type TenantContext, workspace } from '@reef/contracts';
 import { Query } from '@reef/messaging';
 import { refuse } from '@reef/eventing';
-import { DATABASE } from '@reef/service';
+import { contracted, DATABASE } from '@reef/service';
 import { Controller, Inject } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { Disk } from './disk.js';
@@ -10,7 +10,6 @@ import { QUOTA_BYTES_MAX, QUOTA_FILES_MAX } from './limits.js';
 import { parseFilePath, parsePrefix } from './paths.js';
 import { PromptContexts } from './prompt-contexts.js';
 import { findFile, listFiles, usageOf } from './projections/files.js';
-import { resultOf } from './results.js';
 
 type Queries = typeof workspace.queries;
 const { queries } = workspace;
@@ -37,7 +36,7 @@ export class WorkspaceQueries {
       const { isKnownAgent, file } = await findFile(this.database, tenant, agent, path);
       if (!isKnownAgent) return refuse('agent_unknown', 'there is no such agent');
       const piece = await this.disk.piece(tenant, path, { offset, bytesMax });
-      if (!piece.ok) return resultOf(queries.readFile, piece);
+      if (!piece.ok) return contracted(queries.readFile, piece);
       // Something that only the disk has is no file of the tenant's.
       if (!file) return refuse('file_not_found', 'there is no such file');
       const pieceBase64 = piece.bytes.toString('base64');

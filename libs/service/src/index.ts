@@ -1,6 +1,8 @@
+export { contracted } from './contracted.js';
 export { environment, type ServiceEnvironment, serviceEnvironment } from './environment.js';
 export { createLogger, describeError, nestLogger } from './logger.js';
 export { checkAll, type Readiness, startOpsServer } from './ops-server.js';
+export { type OutboundFailure, type OutboundOutcome, type OutboundPolicy, outboundUrl, post } from './outbound.js';
 export { Periodic } from './periodic.js';
 export { closeNats } from './close-nats.js';
 export { ReefModule, type ServiceDefinition } from './reef-module.js';

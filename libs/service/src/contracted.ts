@@ -2,7 +2,10 @@ import { type OutputOf, type Request, type Result, type ResultOf, TRANSPORT_REFU
 
 const TRANSPORT: ReadonlySet<string> = new Set(TRANSPORT_REFUSALS);
 
-/** The answer as its contract lists it. A decider's codes are shared by its commands; one that is out of place is a bug. */
+/**
+ * A result as its message's contract lists it. A decider's codes are shared by its commands.
+ * @throws on a refusal that the contract does not list: a bug.
+ */
 export function contracted<Message extends Request>(
   message: Message,
   result: Result<OutputOf<Message>>,
