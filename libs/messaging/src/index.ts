@@ -14,6 +14,7 @@ export { newId } from './ids.js';
 export { Later } from './later.js';
 export { logContext } from './log-context.js';
 export { fieldErrors, NatsServer, type NatsServerOptions } from './nats-server.js';
+export { Replies } from './replies.js';
 export { type OnBehalfOf, REQUEST_TIMEOUT_MS, type RequestOptions, Requests } from './requests.js';
 export {
   currentTraceId,

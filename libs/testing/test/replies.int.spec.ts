@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { connectNats, Replies } from '@reef/messaging';
 import { natsOfThisFile } from '@reef/testing';
-import { connectNats } from '../src/connection.js';
-import { Replies } from '../src/replies.js';
 
 let nats: NatsConnection;
 beforeAll(async () => {
