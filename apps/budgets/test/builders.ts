@@ -1,5 +1,5 @@
 import type { Plan } from '@reef/contracts';
-import type { BudgetCommand, BudgetEvent } from '../src/domain/budget.js';
+import { type BudgetCommand, type BudgetEvent, FRESH } from '../src/domain/budget.js';
 import type { Limit } from '../src/domain/limits.js';
 import type { Price } from '../src/domain/money.js';
 
@@ -72,6 +72,12 @@ export const opened = (limits: Limit[], change: Partial<DataOf<'WindowOpened'>> 
     carriedHolds: [],
     ...change,
   },
+});
+
+/** Opens November 2026 under a plan without limits of its own. */
+export const open = (change: Partial<CommandDataOf<'open'>> = {}): BudgetCommand => ({
+  type: 'open',
+  data: { ...FRESH, plan: planOf({}), window: '2026-11', nowMs: NOON_MS, ...change },
 });
 
 export const attributionOf = (change: Partial<DataOf<'Reserved'>['attribution']> = {}) => ({
@@ -194,4 +200,42 @@ export const limitsSet = (...limits: Limit[]): BudgetEvent => ({ type: 'LimitsSe
 export const expire = (nowMs: number, change: Partial<CommandDataOf<'expire'>> = {}): BudgetCommand => ({
   type: 'expire',
   data: { nowMs, withNext: false, deadWorkers: [], outputTokensSeen: {}, ...change },
+});
+
+export const adjusted = (
+  name: string | number,
+  change: Partial<DataOf<'SettlementAdjusted'>> & Pick<DataOf<'SettlementAdjusted'>, 'usage' | 'costPico'>,
+): BudgetEvent => ({
+  type: 'SettlementAdjusted',
+  data: {
+    reservationId: idOf(name),
+    attribution: attributionOf(),
+    heldPico: 1_000n,
+    estimatedPico: 100n,
+    bookedPico: change.costPico - 100n,
+    bookedTokens: 0,
+    priceVersion: 1,
+    reservedAt: NOON,
+    adjustedAt: NOON,
+    ...change,
+  },
+});
+
+/** Of the tenant's month limit in USD. */
+export const crossed = (change: Partial<DataOf<'ThresholdCrossed'>>): BudgetEvent => ({
+  type: 'ThresholdCrossed',
+  data: {
+    scope: 'tenant',
+    scopeId: null,
+    window: 'month',
+    windowKey: '2026-11',
+    windowEndsAt: '2026-12-01T00:00:00.000Z',
+    unit: 'usd',
+    thresholdPercent: 50,
+    cap: 1_000n,
+    posted: 500n,
+    hard: true,
+    crossedAt: NOON,
+    ...change,
+  },
 });

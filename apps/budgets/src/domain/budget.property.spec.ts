@@ -1,19 +1,13 @@
 import { expect, test } from '@jest/globals';
 import { fold } from '@reef/eventing/pure';
 import fc from 'fast-check';
-import { attributionOf, idOf, limitOf, NOON_MS, PRICE, usageOf } from '../../test/builders.js';
-import {
-  budget,
-  type Budget,
-  type BudgetCommand,
-  type BudgetEvent,
-  freedBy,
-  type Hold,
-  type OpenBudget,
-} from './budget.js';
+import { attributionOf, expire, idOf, limitOf, open as opening, PRICE, usageOf } from '../../test/builders.js';
+import { budget, type Budget, type BudgetCommand, type BudgetEvent, freedBy } from './budget.js';
 import { entriesOf, get } from './dictionary.js';
+import type { Hold } from './hold.js';
 import type { Limit } from './limits.js';
-import { type Standing, standings } from './standing.js';
+import type { OpenBudget } from './open-budget.js';
+import { type LimitStanding, standings } from './standing.js';
 
 const HOURS = 30 * 24;
 const nowMs = fc
@@ -63,6 +57,7 @@ const reserve = fc
       inputTokensMax: input,
       outputTokensMax: output + 1,
       firstOfTurn: first,
+      worker: 'worker-1',
       expiresAt: new Date(nowMs + 600_000).toISOString(),
       price: PRICE,
       priceVersion: 1,
@@ -88,7 +83,7 @@ const others = fc.oneof(
     type: 'release',
     data: { reservationId: idOf(call), window: '2026-11', nowMs, withNext: false },
   })),
-  nowMs.map((nowMs): BudgetCommand => ({ type: 'expire', data: { nowMs, withNext: false } })),
+  nowMs.map((nowMs) => expire(nowMs)),
   fc.record({ limits, nowMs }).map((data): BudgetCommand => ({ type: 'setLimits', data })),
 );
 const commands = fc.array(fc.oneof({ weight: 4, arbitrary: reserve }, { weight: 3, arbitrary: settle }, others), {
@@ -107,9 +102,6 @@ function kept(command: BudgetCommand, state: OpenBudget): BudgetCommand {
   return { ...command, data: { ...command.data, usage } };
 }
 
-const opening = (limits: Limit[], window = '2026-11') =>
-  ({ type: 'open', data: { window, limits, carried: {}, carriedHolds: [], nowMs: NOON_MS } }) satisfies BudgetCommand;
-
 function open(state: Budget): OpenBudget {
   if (state.status === 'unopened') throw new Error('not opened');
   return state;
@@ -127,7 +119,7 @@ function execute(command: BudgetCommand, state: Budget): { state: Budget; events
 const text = (_key: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
 
 /** What a reservation adds to a limit. */
-function amountOf(held: Hold, { scope, scopeId, unit }: Standing): bigint {
+function amountOf(held: Omit<Hold, 'timeZone'>, { scope, scopeId, unit }: LimitStanding): bigint {
   if (scope !== 'tenant' && scopeId !== held.attribution[scope === 'key' ? 'keyId' : scope]) return 0n;
   switch (unit) {
     case 'usd':
@@ -144,7 +136,7 @@ function amountOf(held: Hold, { scope, scopeId, unit }: Standing): bigint {
 test('no hard limit is ever exceeded by what it admits, in any order of calls, retries, expiries and changes of limits', () => {
   fc.assert(
     fc.property(limits, commands, (first, sequence) => {
-      let { state } = execute(opening(first), budget.initial);
+      let { state } = execute(opening({ limits: first }), budget.initial);
       for (const command of sequence) {
         const before = open(state);
         const done = execute(kept(command, before), state);
@@ -168,13 +160,14 @@ test('no hard limit is ever exceeded by what it admits, in any order of calls, r
 test('every counter equals what its reservations hold and have used, counted one by one', () => {
   fc.assert(
     fc.property(limits, commands, (first, sequence) => {
-      let { state } = execute(opening(first), budget.initial);
+      let { state } = execute(opening({ limits: first }), budget.initial);
       let postedPico = 0n;
       for (const command of sequence) {
         const done = execute(kept(command, open(state)), state);
         state = done.state;
         for (const event of done.events) {
           if (event.type === 'Settled' || event.type === 'ReservationExpired') postedPico += event.data.costPico;
+          if (event.type === 'SettlementAdjusted') postedPico += event.data.bookedPico;
         }
         const holds = entriesOf(open(state).holds).map(([, held]) => held);
         const total = get(open(state).counters, 'total|tenant');
@@ -195,7 +188,7 @@ test('every counter equals what its reservations hold and have used, counted one
 test('sending every command twice changes nothing but the number of refusals', () => {
   fc.assert(
     fc.property(limits, commands, (first, sequence) => {
-      let once = execute(opening(first), budget.initial).state;
+      let once = execute(opening({ limits: first }), budget.initial).state;
       let twice = once;
       for (const command of sequence) {
         const sent = kept(command, open(once));
@@ -213,24 +206,12 @@ test('sending every command twice changes nothing but the number of refusals', (
 test('totals are carried over a month without losing or inventing anything, whatever is settled late', () => {
   fc.assert(
     fc.property(commands, commands, (early, late) => {
-      let november = execute(opening([]), budget.initial).state;
+      let november = execute(opening(), budget.initial).state;
       for (const command of early) november = execute(command, november).state;
       const closedAtMs = Date.parse('2026-12-01T00:00:00Z');
       november = execute({ type: 'close', data: { next: '2026-12', nowMs: closedAtMs } }, november).state;
       const { closing } = open(november);
-      let december = execute(
-        {
-          type: 'open',
-          data: {
-            window: '2026-12',
-            limits: [],
-            nowMs: closedAtMs,
-            carried: closing!.carried,
-            carriedHolds: closing!.carriedHolds,
-          },
-        },
-        budget.initial,
-      ).state;
+      let december = execute(opening({ ...closing!, window: '2026-12', nowMs: closedAtMs }), budget.initial).state;
       for (const command of late) {
         if (command.type !== 'settle' && command.type !== 'release' && command.type !== 'expire') continue;
         const ending = { ...command, data: { ...command.data, withNext: true } } as BudgetCommand;
