@@ -3,6 +3,7 @@ import type { Refusal, Result, TenantContext } from '@reef/contracts';
 import { EventStore, isRefusal, refuse, Views } from '@reef/eventing';
 import { type Budget, budget, type BudgetCommand, type BudgetEvent, FRESH, freedBy } from './domain/budget.js';
 import type { Opening } from './domain/carry.js';
+import { get } from './domain/dictionary.js';
 import type { OpenBudget } from './domain/open-budget.js';
 import { windowKeysAt } from './domain/windows.js';
 import { PlanCatalogue } from './plan-catalogue.js';
@@ -80,6 +81,13 @@ export class Books {
       ],
       { context, reply: ([of]) => reply(opened(of?.state as Budget), (of?.events ?? []) as readonly BudgetEvent[]) },
     );
+  }
+
+  /** Whether it was told that a bound is used up, as far as this process remembers. */
+  async isExhausted(tenant: string, nowMs: number, name: string): Promise<boolean> {
+    const stream = booksOf(windowKeysAt(nowMs).month);
+    const { state } = await this.store.load(monthlyBooks, tenant, stream, { mayBeStale: true });
+    return state.status === 'open' && get(state.exhausted, name) !== undefined;
   }
 
   /** The first books of a tenant, as they would be opened. */

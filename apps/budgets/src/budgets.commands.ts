@@ -178,7 +178,16 @@ export class BudgetsCommands {
     const name = String(details['name']);
     const of = { ...context, commandId: `${context.commandId}:exhausted` };
     void this.books
-      .spend(of, nowMs, { type: 'noteExhausted', data: { name, attribution, nowMs } }, () => undefined)
+      .isExhausted(context.tenant, nowMs, name)
+      .then(async (isTold) => {
+        if (isTold) return;
+        await this.books.spend(
+          of,
+          nowMs,
+          { type: 'noteExhausted', data: { name, attribution, nowMs } },
+          () => undefined,
+        );
+      })
       .catch((error: unknown) =>
         this.logger.warn({ err: error, tenant: context.tenant }, 'a limit is used up, which could not be told'),
       );

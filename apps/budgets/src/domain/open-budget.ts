@@ -328,7 +328,8 @@ function climb(
       if (rung) rungs = remove(rungs, each.name);
       continue;
     }
-    let spentUntilMs = rung?.spentUntilMs ?? 0;
+    // Who steps on the ladder is rationed from then on, also while nothing has been settled on it.
+    let spentUntilMs = rung?.spentUntilMs ?? atMs;
     if (spent && isRationed(each)) {
       const amount = spent.used[each.bound.unit];
       const base = Math.max(spentUntilMs, reservedAtMs(spent.held));
