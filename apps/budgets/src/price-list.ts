@@ -1,8 +1,8 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { type budgets, type OutputOf, PLATFORM, type Result, type TenantContext } from '@reef/contracts';
 import { EventStore, inTenants } from '@reef/eventing';
+import { newId } from '@reef/messaging';
 import { DATABASE, Periodic, serviceContext } from '@reef/service';
-import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Price } from './domain/money.js';
 import { announcedIn, priceAt, priceBook, type PriceBook, type PriceBookCommand } from './domain/price-book.js';
@@ -12,7 +12,6 @@ import { PRICE_BOOK, prices } from './streams.js';
 const READ_EVERY_MS = 5_000;
 /** An unknown model makes the book be read again, but not more often than this, ms. */
 const READ_AGAIN_MS = 500;
-const bigintsAsText = (_key: string, value: unknown) => (typeof value === 'bigint' ? value.toString() : value);
 
 /** Today's prices in memory. */
 @Injectable()
@@ -32,8 +31,7 @@ export class PriceList implements OnApplicationBootstrap {
     const { catalogueAt } = await import('./catalogue.js');
     const nowMs = Date.now();
     const catalogue = catalogueAt(nowMs);
-    const commandId = `catalogue-${createHash('sha256').update(JSON.stringify(catalogue, bigintsAsText)).digest('hex')}`;
-    const context = serviceContext(PLATFORM, 'budgets', commandId);
+    const context = serviceContext(PLATFORM, 'budgets', newId());
     const published = await this.publish(context, { prices: catalogue, source: 'catalogue', nowMs });
     if (!published.ok) throw new Error(`the catalogue could not be published: ${published.message}`);
     this.periodic.every(READ_EVERY_MS, 'read the price book', () => this.#read());

@@ -150,5 +150,26 @@ describe('the price book', () => {
     expect(await service.send(commands.publishPrices, PLATFORM, { prices }, OPERATOR)).toMatchObject({ code }),
   );
 
+  test('takes over a book as it was written when prices had no time and names were models', async () => {
+    const price = { inputPico: '1', cacheReadPico: '1', cacheWritePico: '1', outputPico: '1' };
+    const models = ['openai/gpt-4o-mini', 'openai/gpt-4o-mini-2024-07-18', 'openai/gone-for-good'];
+    const written = {
+      priceVersion: 1,
+      source: 'catalogue',
+      prices: models.map((model) => ({ model, ...price })),
+      publishedAt: '2026-01-01T00:00:00.000Z',
+    };
+    await service.owner.query(
+      `update es.event set schema_version = 1, data = $1 where tenant_id = $2 and stream_id = 'prices/book' and version = 1`,
+      [written, PLATFORM],
+    );
+    await service.restart();
+    expect(await heldOf('openai/gpt-4o-mini', 1)).toBe(150_000n + 60_000_000n);
+    expect(await heldOf('openai/gpt-4o-mini-2024-07-18', 1)).toBe(150_000n + 60_000_000n);
+    expect(await heldOf('openai/gone-for-good', 1)).toBe('unpriced_model');
+    const newest = (await service.eventsOf(PLATFORM)).filter(({ type }) => type === 'PricesPublished').at(-1);
+    expect(newest?.data['withdrawn']).toEqual(models.slice(1));
+  });
+
   test('says nothing that its events do not', async () => expect(await service.replayCheck()).toEqual([]));
 });
