@@ -47,3 +47,4 @@ export {
 export { filePath, fileView, PIECE_BYTES_MAX, skillView, workspace, workspaceChanged } from './workspace.js';
 export { memory, memoryChanged, memoryView } from './memory.js';
 export { costGroup, telemetry } from './telemetry.js';
+export { webhookDelivery, webhookMessageType, webhooks, webhookView } from './webhooks.js';

@@ -1,5 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 import { type NamedMigration, viewTable } from '@reef/eventing';
+import { Webhooks003 } from '../webhooks/migration.js';
 
 class Ledger001 extends Migration {
   override up(): void {
@@ -60,4 +61,5 @@ class Leases002 extends Migration {
 export const migrations: NamedMigration[] = [
   { name: '001-ledger', class: Ledger001 },
   { name: '002-leases', class: Leases002 },
+  { name: '003-webhooks', class: Webhooks003 },
 ];
