@@ -177,13 +177,14 @@ describe('a lane over three processes', () => {
       await endsOf([await start(await tenantWith(model))]);
     }
     const tenant = await tenantWith(model);
-    provider.answering.holdMs = 1_000;
+    provider.answering.holdMs = 14_000; // Longer than a lease: what runs now still runs under the next owner.
     const turns = await startMany(40, tenant);
     await eventually(async () => provider.runningOf(model) === RUNNING_MAX);
-    const killedAtMs = performance.now();
+    provider.answering.holdMs = 200;
     const exit = once(third, 'exit');
     third.kill('SIGKILL');
     await exit;
+    await eventually(async () => !isThird(await ownerOf(model)));
     const { rows } = await service.owner.query<{ turn_id: string; worker: string }>(
       'select turn_id, worker from view.turns where tenant_id = $1',
       [tenant],
@@ -191,11 +192,7 @@ describe('a lane over three processes', () => {
     const died = new Set(rows.filter(({ worker }) => isThird(worker)).map((row) => row.turn_id));
     const survived = turns.filter((turnId) => !died.has(turnId));
     expect(await endsOf(survived)).toEqual(survived.map(() => 'completed'));
-    expect(isThird(await ownerOf(model))).toBe(false);
     expect(provider.mostOf(model)).toBe(RUNNING_MAX);
-    const startsMs = provider.startedAtMs(model).map((atMs) => atMs - killedAtMs);
-    const silentMs = Math.max(...startsMs.map((atMs, at) => atMs - (startsMs[at - 1] ?? atMs)));
-    expect(silentMs).toBeLessThan(10_500);
   }, 90_000);
 
   test('goes on at once when its owner stops in order', async () => {
