@@ -206,7 +206,6 @@ describe('a newcomer', () => {
       'workspace WorkspaceOpened',
       'dispatch TurnRequested',
       'budgets Reserved',
-      'dispatch ModelCalled',
       'budgets Settled',
       'dispatch TurnCompleted',
     ])

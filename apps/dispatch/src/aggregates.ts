@@ -7,7 +7,7 @@ import { sessionsProjection } from './projections/sessions.js';
 import { turnsProjection } from './projections/turns.js';
 
 const { AgentCreated, AgentUpdated, AgentArchived } = dispatch.events;
-const { TurnRequested, TurnStarted, ModelCalled, ToolCalled, TurnCompleted, TurnFailed, TurnCancelled } =
+const { TurnRequested, TurnStarted, TurnCompleted, TurnFailed, TurnCancelled, TurnWorked, ModelCalled, ToolCalled } =
   dispatch.events;
 
 /** `agent/<agent>` */
@@ -22,9 +22,19 @@ export const agentAggregate = aggregate({
 export const sessionAggregate = aggregate({
   name: 'session',
   decider: sessionDecider,
-  events: { TurnRequested, TurnStarted, ModelCalled, ToolCalled, TurnCompleted, TurnFailed, TurnCancelled },
+  events: {
+    TurnRequested,
+    TurnStarted,
+    TurnCompleted,
+    TurnFailed,
+    TurnCancelled,
+    TurnWorked,
+    ModelCalled,
+    ToolCalled,
+  },
   projections: [sessionsProjection, turnsProjection],
   snapshotEvery: 100,
+  snapshotShape: 2,
 });
 
 export const agentStream = (agent: string) => `agent/${agent}`;

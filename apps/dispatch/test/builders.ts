@@ -25,7 +25,11 @@ export const usageOf = (inputTokens: number, outputTokens: number) => ({
   reasoningTokens: 0,
 });
 
-const requestData = (name: string | number, change: Partial<DataOf<'TurnRequested'>> = {}) => ({
+type Request = Extract<SessionCommand, { type: 'requestTurn' }>['data'];
+type Work = Pick<DataOf<'TurnWorked'>, 'calls' | 'tools'>;
+const NOTHING: Work = { calls: [], tools: [] };
+
+const requestData = (name: string | number, change: Partial<Request> = {}): Request => ({
   turnId: idOf(name),
   agent: 'main',
   session: SESSION,
@@ -39,7 +43,7 @@ const requestData = (name: string | number, change: Partial<DataOf<'TurnRequeste
   ...change,
 });
 
-export const request = (name: string | number, change?: Partial<DataOf<'TurnRequested'>>): SessionCommand => ({
+export const request = (name: string | number, change?: Partial<Request>): SessionCommand => ({
   type: 'requestTurn',
   data: requestData(name, change),
 });
@@ -47,8 +51,17 @@ export const begin = (name: string | number, worker = 'worker-1'): SessionComman
   type: 'beginTurn',
   data: { turnId: idOf(name), worker, startedAt: NOON },
 });
-const end = (name: string | number, how: Extract<SessionCommand, { type: 'endTurn' }>['data']['end']) =>
-  ({ type: 'endTurn', data: { turnId: idOf(name), calls: [], tools: [], end: how } }) satisfies SessionCommand;
+type EndTurn = Extract<SessionCommand, { type: 'endTurn' }>;
+const end = (name: string | number, how: EndTurn['data']['end']): EndTurn => ({
+  type: 'endTurn',
+  data: { turnId: idOf(name), calls: [], tools: [], end: how },
+});
+/** The same end, with what was done for the turn. */
+export const having = ({ calls, tools }: Work, { type, data }: EndTurn): EndTurn => {
+  const { turnId } = data;
+  const ofTurn = <Done>(done: Done) => ({ ...done, turnId });
+  return { type, data: { ...data, calls: calls.map(ofTurn), tools: tools.map(ofTurn) } };
+};
 export const complete = (name: string | number, change: Partial<EndOf<'completed'>> = {}) =>
   end(name, { status: 'completed', reply: `reply ${name}`, usage: usageOf(10, 5), at: NOON, ...change });
 export const fail = (name: string | number, code = 'provider_error') =>
@@ -63,38 +76,46 @@ export const interrupt = (name: string | number, worker = 'worker-1'): SessionCo
   data: { turnId: idOf(name), worker, at: NOON },
 });
 
-export const requested = (name: string | number, change?: Partial<DataOf<'TurnRequested'>>): SessionEvent => ({
+/** A request that has to wait for its session. */
+export const requested = (name: string | number, change?: Partial<Request>): SessionEvent => ({
   type: 'TurnRequested',
-  data: requestData(name, change),
+  data: { ...requestData(name, change), startsNow: false },
+});
+/** A request whose turn runs at once. */
+export const begun = (name: string | number, change?: Partial<Request>): SessionEvent => ({
+  type: 'TurnRequested',
+  data: { ...requestData(name, change), startsNow: true },
 });
 export const started = (name: string | number, worker = 'worker-1'): SessionEvent => ({
   type: 'TurnStarted',
   data: { turnId: idOf(name), worker, startedAt: NOON },
 });
-export const modelCalled = (name: string | number): Extract<SessionEvent, { type: 'ModelCalled' }> => ({
-  type: 'ModelCalled',
-  data: {
-    turnId: idOf(name),
-    callId: idOf(`c${name}`),
-    model: 'simulator/sim-echo',
-    outcome: 'completed',
-    usage: usageOf(10, 5),
-    finishReason: 'stop',
-    calledAt: NOON,
-    durationMs: 12,
-  },
+/** One model call and one tool. */
+export const workOf = (name: string | number): Work => ({
+  calls: [
+    {
+      callId: idOf(`c${name}`),
+      model: 'simulator/sim-echo',
+      outcome: 'completed',
+      usage: usageOf(10, 5),
+      finishReason: 'stop',
+      calledAt: NOON,
+      durationMs: 12,
+    },
+  ],
+  tools: [{ toolCallId: '1.1', name: 'read_file', failed: false, calledAt: NOON, durationMs: 3 }],
 });
-export const toolCalled = (name: string | number): Extract<SessionEvent, { type: 'ToolCalled' }> => ({
-  type: 'ToolCalled',
-  data: { turnId: idOf(name), toolCallId: '1-1', name: 'read_file', failed: false, calledAt: NOON, durationMs: 3 },
+export const worked = (name: string | number, work: Work = workOf(name)): SessionEvent => ({
+  type: 'TurnWorked',
+  data: { turnId: idOf(name), ...work },
 });
 export const completed = (name: string | number, change: Partial<DataOf<'TurnCompleted'>> = {}): SessionEvent => ({
   type: 'TurnCompleted',
-  data: { turnId: idOf(name), reply: `reply ${name}`, usage: usageOf(10, 5), completedAt: NOON, ...change },
+  data: { turnId: idOf(name), reply: `reply ${name}`, usage: usageOf(10, 5), completedAt: NOON, ...NOTHING, ...change },
 });
-export const failed = (name: string | number, code = 'provider_error'): SessionEvent => ({
+export const failed = (name: string | number, code = 'provider_error', work: Work = NOTHING): SessionEvent => ({
   type: 'TurnFailed',
-  data: { turnId: idOf(name), code, message: 'it did not work', failedAt: NOON },
+  data: { turnId: idOf(name), code, message: 'it did not work', failedAt: NOON, ...work },
 });
 export const interrupted = (name: string | number): SessionEvent => ({
   type: 'TurnFailed',
@@ -103,11 +124,12 @@ export const interrupted = (name: string | number): SessionEvent => ({
     code: 'interrupted',
     message: 'the process that ran the turn ended',
     failedAt: NOON,
+    ...NOTHING,
   },
 });
-export const cancelled = (name: string | number): SessionEvent => ({
+export const cancelled = (name: string | number, work: Work = NOTHING): SessionEvent => ({
   type: 'TurnCancelled',
-  data: { turnId: idOf(name), cancelledAt: NOON },
+  data: { turnId: idOf(name), cancelledAt: NOON, ...work },
 });
 
 export const profile = (change: Partial<AgentProfile> = {}): AgentProfile => ({

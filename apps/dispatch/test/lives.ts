@@ -8,7 +8,7 @@ import {
   sessionDecider,
   type SessionEvent,
 } from '../src/domain/session.js';
-import { begin, cancel, complete, endCancelled, fail, interrupt, modelCalled, NOON, request } from './builders.js';
+import { begin, cancel, complete, endCancelled, fail, having, interrupt, NOON, request, workOf } from './builders.js';
 
 // Lives of a session as a property test draws them.
 
@@ -30,6 +30,7 @@ const anyCommand: fc.Arbitrary<SessionCommand> = fc.oneof(
   { weight: 3, arbitrary: anyName.map((id) => complete(id)) },
   { weight: 1, arbitrary: anyName.map((id) => fail(id)) },
   { weight: 1, arbitrary: anyName.map((id) => endCancelled(id)) },
+  { weight: 2, arbitrary: anyName.map((id) => having(workOf(id), endCancelled(id))) },
   { weight: 1, arbitrary: anyName.map((id) => cancel(id)) },
   { weight: 1, arbitrary: fc.tuple(anyName, anyWorker).map(([id, by]) => interrupt(id, by)) },
 );
@@ -62,15 +63,15 @@ function commandOf(step: Step, session: Session): SessionCommand | null {
     case 'begin':
       return { type: 'beginTurn', data: { turnId, worker: turn.worker, startedAt: NOON } };
     case 'complete':
-      return {
+      return having(workOf('x'), {
         type: 'endTurn',
         data: {
           turnId,
-          calls: [{ ...modelCalled('x').data, turnId }],
+          calls: [],
           tools: [],
           end: { status: 'completed', reply: 'done', usage: null, at: NOON },
         },
-      };
+      });
     case 'fail':
       return {
         type: 'endTurn',

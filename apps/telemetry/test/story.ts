@@ -24,9 +24,17 @@ export function turn(who: { agent?: string; user?: string | null; model?: string
       keyId: null,
       worker: 'one',
       requestedAt: at,
+      startsNow: false,
     }),
     started: told(events.TurnStarted, { turnId, worker: 'one', startedAt: at }),
-    completed: told(events.TurnCompleted, { turnId, reply: '1.c2VhbGVk', usage: null, completedAt: at }),
+    completed: told(events.TurnCompleted, {
+      turnId,
+      reply: '1.c2VhbGVk',
+      usage: null,
+      completedAt: at,
+      calls: [],
+      tools: [],
+    }),
     call: () => call(attribution, at),
   };
 }

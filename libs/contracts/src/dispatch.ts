@@ -79,6 +79,27 @@ export const liveSubject = (tenant: string, edgeId: string, turnId: string) =>
 /** One subscription for all turns of an edge instance. */
 export const livePattern = (edgeId: string) => `tenant.*.dispatch.live.${edgeId}.*`;
 
+const modelCall = z.object({
+  callId: uuid,
+  model: modelId,
+  outcome: z.enum(['completed', 'failed', 'cancelled']),
+  usage: usage.nullable(),
+  finishReason: z.string().nullable(),
+  calledAt: instant,
+  durationMs: count,
+});
+const toolCall = z.object({
+  toolCallId: z.string(),
+  name: z.string(),
+  failed: z.boolean(),
+  calledAt: instant,
+  durationMs: count,
+});
+/** What was done for a turn: a turn costs as many messages as it has events, so its end tells it all. */
+const work = { calls: z.array(modelCall), tools: z.array(toolCall) };
+/** The first version's ends told nothing of calls and tools: each had an event of its own, before the end. */
+const toldBefore = { schemaVersion: 2, upcast: { 1: (data: object) => ({ ...data, calls: [], tools: [] }) } };
+
 export const dispatch = service('dispatch', {
   commands: {
     /** Gives a new tenant its default agent `main`; doing it again changes nothing. */
@@ -199,35 +220,27 @@ export const dispatch = service('dispatch', {
         /** The process that answers for the turn; when it dies, the turn is ended as interrupted. */
         worker: z.string(),
         requestedAt: instant,
+        /** Whether it runs at once; else `TurnStarted` says when it does. The first version always left that to `TurnStarted`. */
+        startsNow: z.boolean(),
       }),
+      { schemaVersion: 2, upcast: { 1: (data) => ({ ...data, startsNow: false }) } },
     ),
+    /** A turn that had to wait for its session runs. */
     TurnStarted: event(z.object({ turnId: uuid, worker: z.string(), startedAt: instant })),
-    ModelCalled: event(
-      z.object({
-        turnId: uuid,
-        callId: uuid,
-        model: modelId,
-        outcome: z.enum(['completed', 'failed', 'cancelled']),
-        usage: usage.nullable(),
-        finishReason: z.string().nullable(),
-        calledAt: instant,
-        durationMs: count,
-      }),
-    ),
-    ToolCalled: event(
-      z.object({
-        turnId: uuid,
-        toolCallId: z.string(),
-        name: z.string(),
-        failed: z.boolean(),
-        calledAt: instant,
-        durationMs: count,
-      }),
-    ),
     TurnCompleted: event(
-      z.object({ turnId: uuid, reply: personal(z.string()), usage: usage.nullable(), completedAt: instant }),
+      z.object({ turnId: uuid, reply: personal(z.string()), usage: usage.nullable(), completedAt: instant, ...work }),
+      toldBefore,
     ),
-    TurnFailed: event(z.object({ turnId: uuid, code: z.string(), message: z.string(), failedAt: instant })),
-    TurnCancelled: event(z.object({ turnId: uuid, cancelledAt: instant })),
+    TurnFailed: event(
+      z.object({ turnId: uuid, code: z.string(), message: z.string(), failedAt: instant, ...work }),
+      toldBefore,
+    ),
+    TurnCancelled: event(z.object({ turnId: uuid, cancelledAt: instant, ...work }), toldBefore),
+    /** What had been done for a turn that was ended from outside, told when its engine has stopped. */
+    TurnWorked: event(z.object({ turnId: uuid, ...work })),
+    /** No longer written: the end of a turn tells its calls. */
+    ModelCalled: event(modelCall.extend({ turnId: uuid })),
+    /** No longer written: the end of a turn tells its tools. */
+    ToolCalled: event(toolCall.extend({ turnId: uuid })),
   },
 });

@@ -22,11 +22,10 @@ test('whatever happens, a turn is requested once, starts once at most, and ends 
       // A turn that was forgotten may be requested anew under its id, a day and sixty turns later; it is a new turn.
       for (const event of live(life).flat()) {
         const { turnId } = event.data;
-        if (event.type === 'ModelCalled' || event.type === 'ToolCalled') continue;
         if (event.type === 'TurnRequested') told.set(turnId, []);
         told.get(turnId)?.push(event.type);
         expect(told.get(turnId)?.join(' ')).toMatch(
-          /^TurnRequested( TurnStarted)?( TurnCompleted| TurnFailed| TurnCancelled)?$/,
+          /^TurnRequested( TurnStarted)?( TurnCompleted| (TurnFailed|TurnCancelled)( TurnWorked)?)?$/,
         );
       }
     }),
@@ -42,6 +41,20 @@ test('whatever happens, a session remembers no more than it may', () => {
         const characters = ended.reduce((sum, turn) => sum + turn.message.length + (turn.reply?.length ?? 0), 0);
         expect(characters <= CHARACTERS_REMEMBERED_MAX || ended.length <= OPEN_TURNS_MAX).toBe(true);
       });
+    }),
+  );
+});
+
+test('whatever happens, a call is told once, also where its turn was ended from outside', () => {
+  fc.assert(
+    fc.property(steps, (life) => {
+      const told = new Map<string, number>();
+      for (const event of live(life).flat()) {
+        const { turnId } = event.data;
+        if (event.type === 'TurnRequested') told.set(turnId, 0);
+        if ('calls' in event.data) told.set(turnId, (told.get(turnId) ?? 0) + event.data.calls.length);
+        expect(told.get(turnId)).toBeLessThanOrEqual(1);
+      }
     }),
   );
 });

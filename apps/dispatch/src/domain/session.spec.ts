@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
+import { dispatch } from '@reef/contracts';
 import { scenario } from '@reef/testing';
 import {
   begin,
+  begun,
   cancel,
   cancelled,
   complete,
@@ -9,15 +11,16 @@ import {
   endCancelled,
   fail,
   failed,
+  having,
   idOf,
   interrupt,
   interrupted,
-  modelCalled,
   NOON,
   request,
   requested,
   started,
-  toolCalled,
+  worked,
+  workOf,
 } from '../../test/builders.js';
 import {
   CHARACTERS_REMEMBERED_MAX,
@@ -33,8 +36,7 @@ const given = scenario(sessionDecider);
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 /** A turn from its request to its completion. */
 const turn = (name: string | number, message = `message ${name}`, reply = `reply ${name}`): SessionEvent[] => [
-  requested(name, { message }),
-  started(name),
+  begun(name, { message }),
   completed(name, { reply }),
 ];
 const namesIn = (session: Session) => [...session.turns.keys()];
@@ -42,16 +44,16 @@ const statusOf = (session: Session, name: string | number) => session.turns.get(
 
 describe('a turn of a session', () => {
   test('runs at once where no other is open', () => {
-    given().when(request('a')).then(requested('a'), started('a'));
+    given().when(request('a')).then(begun('a'));
     given(...turn('a'))
       .when(request('b'))
-      .then(requested('b'), started('b'));
-    given(requested('a'), started('a'), failed('a')).when(request('b')).then(requested('b'), started('b'));
+      .then(begun('b'));
+    given(begun('a'), failed('a')).when(request('b')).then(begun('b'));
   });
 
   test('waits while another is open, and begins when it has ended', () => {
-    const waiting = [requested('a'), started('a'), requested('b'), requested('c')];
-    given(requested('a'), started('a')).when(request('b')).then(requested('b'));
+    const waiting = [begun('a'), requested('b'), requested('c')];
+    given(begun('a')).when(request('b')).then(requested('b'));
     given(...waiting)
       .when(begin('b'))
       .refuses('session_busy');
@@ -64,7 +66,7 @@ describe('a turn of a session', () => {
   });
 
   test('begins in the order of the requests, whoever asks first', () => {
-    const waiting = [requested('a'), started('a'), requested('b'), requested('c'), completed('a')];
+    const waiting = [begun('a'), requested('b'), requested('c'), completed('a')];
     given(...waiting)
       .when(begin('c'))
       .refuses('session_busy');
@@ -74,12 +76,12 @@ describe('a turn of a session', () => {
   });
 
   test('does not overtake one that waits when a new one is requested between two turns', () => {
-    given(requested('a'), started('a'), requested('b'), completed('a')).when(request('c')).then(requested('c'));
+    given(begun('a'), requested('b'), completed('a')).when(request('c')).then(requested('c'));
   });
 
   test('that begins twice begins once, and one that is over does not begin', () => {
-    given(requested('a'), started('a')).when(begin('a')).nothing();
-    given(requested('a'), started('a'), completed('a')).when(begin('a')).refuses('turn_not_found');
+    given(begun('a')).when(begin('a')).nothing();
+    given(begun('a'), completed('a')).when(begin('a')).refuses('turn_not_found');
     given().when(begin('a')).refuses('turn_not_found');
   });
 
@@ -87,13 +89,13 @@ describe('a turn of a session', () => {
     given(...turn('a'))
       .when(request('a'))
       .refuses('turn_reused');
-    given(requested(1), started(1), ...numbers(2, OPEN_TURNS_MAX).map((number) => requested(number)))
+    given(begun(1), ...numbers(2, OPEN_TURNS_MAX).map((number) => requested(number)))
       .when(request(1))
       .refuses('turn_reused');
   });
 
   test(`is the ${OPEN_TURNS_MAX}th of ${OPEN_TURNS_MAX} that may be open, and the next is refused until one ends`, () => {
-    const almost = [requested(1), started(1), ...numbers(2, OPEN_TURNS_MAX - 1).map((number) => requested(number))];
+    const almost = [begun(1), ...numbers(2, OPEN_TURNS_MAX - 1).map((number) => requested(number))];
     given(...almost)
       .when(request('last'))
       .then(requested('last'));
@@ -107,22 +109,46 @@ describe('a turn of a session', () => {
 });
 
 describe('the end of a turn', () => {
-  const running = [requested('a'), started('a')];
+  const running = [begun('a')];
 
   test('is told with the calls that were made for it', () => {
-    const command = complete('a');
+    const work = workOf('a');
     given(...running)
-      .when({ ...command, data: { ...command.data, calls: [modelCalled('a').data], tools: [toolCalled('a').data] } })
-      .then(modelCalled('a'), toolCalled('a'), completed('a'));
-    expect(
-      given(...running, modelCalled('a'), toolCalled('a'), completed('a')).state.turns.get(idOf('a')),
-    ).toMatchObject({
+      .when(having(work, complete('a')))
+      .then(completed('a', work));
+    given(...running)
+      .when(having(work, fail('a')))
+      .then(failed('a', 'provider_error', work));
+    given(...running)
+      .when(having(work, endCancelled('a')))
+      .then(cancelled('a', work));
+    expect(given(...running, completed('a', work)).state.turns.get(idOf('a'))).toMatchObject({
       status: 'completed',
       reply: 'reply a',
       failure: null,
       usage: { inputTokens: 10 },
       endedAt: NOON,
     });
+  });
+
+  test('from outside is followed by what had been done, once, when the engine has stopped', () => {
+    for (const ended of [cancelled('a'), interrupted('a')]) {
+      given(...running, ended)
+        .when(having(workOf('a'), endCancelled('a')))
+        .then(worked('a'));
+      given(...running, ended, worked('a'))
+        .when(having(workOf('a'), endCancelled('a')))
+        .nothing();
+      expect(statusOf(given(...running, ended, worked('a')).state, 'a')).toBe(
+        statusOf(given(...running, ended).state, 'a'),
+      );
+    }
+    given(...running, completed('a', workOf('a')))
+      .when(having(workOf('a'), complete('a')))
+      .nothing();
+    given()
+      .when(having(workOf('a'), complete('a')))
+      .nothing();
   });
 
   test('may be a failure or a cancellation, also of one that never ran', () => {
@@ -235,7 +261,7 @@ describe('a session', () => {
 test('a turn that ran while many others were cancelled is known when it ends', () => {
   const long = 'm'.repeat(CHARACTERS_REMEMBERED_MAX);
   const others = numbers(2, 3 * OPEN_TURNS_MAX).flatMap((number) => [requested(number), cancelled(number)]);
-  const { state } = given(requested(1, { message: long }), started(1), ...others, completed(1));
+  const { state } = given(begun(1, { message: long }), ...others, completed(1));
   expect(statusOf(state, 1)).toBe('completed');
   expect(namesIn(state).at(-1)).toBe(idOf(1));
 });
@@ -261,8 +287,7 @@ describe('the history that a model is told', () => {
       cancelled('b'),
       ...turn('c', 'say nothing', ''),
       ...turn('d'),
-      requested('e'),
-      started('e'),
+      begun('e'),
       requested('f'),
     );
     expect(said(state)).toEqual(['user: message d', 'assistant: reply d']);
@@ -282,5 +307,47 @@ describe('the history that a model is told', () => {
       ...turn('c', '1', '1'),
     );
     expect(said(state, 50)).toEqual(['user: 1', 'assistant: 1']);
+  });
+});
+
+describe('events of the first version', () => {
+  const old = (type: keyof typeof dispatch.events, data: Record<string, unknown>): SessionEvent => {
+    const contract = dispatch.events[type];
+    const lifted = contract.schemaVersion === 1 ? data : (contract.upcast[1]?.(data) ?? data);
+    return { type, data: contract.data.parse(lifted) } as SessionEvent;
+  };
+  const turnId = idOf('a');
+  const usage = { inputTokens: 10, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens: 5, reasoningTokens: 0 };
+  const model = 'simulator/sim-echo';
+  const request = { turnId, agent: 'main', session: 'agent:main:desk', user: 'ada', message: 'Hi', model };
+  const written = [
+    old('TurnRequested', { ...request, source: 'chat', keyId: null, worker: 'worker-1', requestedAt: NOON }),
+    old('TurnStarted', { turnId, worker: 'worker-1', startedAt: NOON }),
+    old('ModelCalled', {
+      turnId,
+      callId: idOf('c'),
+      model,
+      outcome: 'completed',
+      usage,
+      finishReason: 'stop',
+      calledAt: NOON,
+      durationMs: 5,
+    }),
+    old('ToolCalled', { turnId, toolCallId: '1.1', name: 'read_file', failed: false, calledAt: NOON, durationMs: 5 }),
+  ];
+
+  test('still fold: a turn waited for its start, and its calls were told before its end', () => {
+    const { state } = given(...written, old('TurnCompleted', { turnId, reply: 'Hello', usage, completedAt: NOON }));
+    expect(state.turns.get(turnId)).toMatchObject({ status: 'completed', reply: 'Hello', isTold: true });
+    expect(statusOf(given(...written.slice(0, 1)).state, 'a')).toBe('queued');
+    expect(statusOf(given(...written.slice(0, 2)).state, 'a')).toBe('running');
+  });
+
+  test('still fold where they tell of a failure or a cancellation', () => {
+    const failure = { turnId, code: 'provider_error', message: 'no', failedAt: NOON };
+    expect(statusOf(given(...written, old('TurnFailed', failure)).state, 'a')).toBe('failed');
+    expect(statusOf(given(...written, old('TurnCancelled', { turnId, cancelledAt: NOON })).state, 'a')).toBe(
+      'cancelled',
+    );
   });
 });

@@ -3,7 +3,14 @@ import { type Decider, refuse, unreachable } from '@reef/eventing/pure';
 
 export type SessionEvent = EventOf<
   typeof dispatch,
-  'TurnRequested' | 'TurnStarted' | 'ModelCalled' | 'ToolCalled' | 'TurnCompleted' | 'TurnFailed' | 'TurnCancelled'
+  | 'TurnRequested'
+  | 'TurnStarted'
+  | 'TurnCompleted'
+  | 'TurnFailed'
+  | 'TurnCancelled'
+  | 'TurnWorked'
+  | 'ModelCalled'
+  | 'ToolCalled'
 >;
 export type SessionRefusal = 'session_queue_full' | 'turn_reused' | 'turn_not_found' | 'session_busy';
 type DataOf<Type extends SessionEvent['type']> = Extract<SessionEvent, { type: Type }>['data'];
@@ -20,12 +27,17 @@ export const CHARACTERS_REMEMBERED_MAX = 200_000;
  */
 const TURNS_KEPT_MIN = OPEN_TURNS_MAX;
 
-export interface Turn extends DataOf<'TurnRequested'> {
+type Request = Omit<DataOf<'TurnRequested'>, 'startsNow'>;
+type Work = Pick<DataOf<'TurnWorked'>, 'calls' | 'tools'>;
+
+export interface Turn extends Request {
   readonly status: 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
   readonly reply: string | null;
   readonly failure: { readonly code: string; readonly message: string } | null;
   readonly usage: Usage | null;
   readonly endedAt: string | null;
+  /** Whether the log has its calls and tools. */
+  readonly isTold: boolean;
 }
 
 export interface Session {
@@ -40,7 +52,7 @@ export interface Session {
 }
 
 export type SessionCommand =
-  | { type: 'requestTurn'; data: DataOf<'TurnRequested'> }
+  | { type: 'requestTurn'; data: Request }
   /** Lets the turn that waits longest run, if none does. */
   | { type: 'beginTurn'; data: DataOf<'TurnStarted'> }
   | {
@@ -55,7 +67,7 @@ export type SessionCommand =
           | { status: 'cancelled'; at: string };
       };
     }
-  | { type: 'cancelTurn'; data: DataOf<'TurnCancelled'> }
+  | { type: 'cancelTurn'; data: Pick<DataOf<'TurnCancelled'>, 'turnId' | 'cancelledAt'> }
   /** Ends a turn whose worker is dead. */
   | { type: 'interruptTurn'; data: { turnId: string; worker: string; at: string } };
 
@@ -67,16 +79,13 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
   decide(command, state) {
     switch (command.type) {
       case 'requestTurn': {
-        const { turnId, worker, requestedAt } = command.data;
+        const { turnId } = command.data;
         if (state.turns.has(turnId)) return refuse('turn_reused', 'a turn has this id already');
         const open = openTurns(state);
         if (open.length >= OPEN_TURNS_MAX) {
           return refuse('session_queue_full', 'too many turns of this session are waiting', { openTurns: open.length });
         }
-        const requested: SessionEvent = { type: 'TurnRequested', data: command.data };
-        return open.length > 0
-          ? [requested]
-          : [requested, { type: 'TurnStarted', data: { turnId, worker, startedAt: requestedAt } }];
+        return [{ type: 'TurnRequested', data: { ...command.data, startsNow: open.length === 0 } }];
       }
       case 'beginTurn': {
         const turn = state.turns.get(command.data.turnId);
@@ -89,17 +98,16 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
       case 'endTurn': {
         const { turnId, calls, tools, end } = command.data;
         const turn = state.turns.get(turnId);
-        if (!turn || !isOpen(turn)) return []; // Cancelled or interrupted meanwhile: it has ended, and ends once.
-        return [
-          ...calls.map((data): SessionEvent => ({ type: 'ModelCalled', data })),
-          ...tools.map((data): SessionEvent => ({ type: 'ToolCalled', data })),
-          ending(turnId, end),
-        ];
+        const work = { calls: calls.map(withoutTurn), tools: tools.map(withoutTurn) };
+        if (!turn) return [];
+        if (isOpen(turn)) return [ending(turnId, end, work)];
+        // Cancelled or interrupted meanwhile: it has ended, and ends once. What was done for it is told nevertheless, once.
+        return turn.isTold || isNothing(work) ? [] : [{ type: 'TurnWorked', data: { turnId, ...work } }];
       }
       case 'cancelTurn': {
         const turn = state.turns.get(command.data.turnId);
         if (!turn) return refuse('turn_not_found', 'there is no such turn');
-        return isOpen(turn) ? [{ type: 'TurnCancelled', data: command.data }] : [];
+        return isOpen(turn) ? [{ type: 'TurnCancelled', data: { ...command.data, ...NOTHING_DONE } }] : [];
       }
       case 'interruptTurn': {
         const { turnId, worker, at } = command.data;
@@ -108,7 +116,13 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
         return [
           {
             type: 'TurnFailed',
-            data: { turnId, code: 'interrupted', message: 'the process that ran the turn ended', failedAt: at },
+            data: {
+              turnId,
+              code: 'interrupted',
+              message: 'the process that ran the turn ended',
+              failedAt: at,
+              ...NOTHING_DONE,
+            },
           },
         ];
       }
@@ -120,7 +134,7 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
     const { turnId } = event.data;
     switch (event.type) {
       case 'TurnRequested': {
-        const turn: Turn = { ...event.data, status: 'queued', reply: null, failure: null, usage: null, endedAt: null };
+        const turn = requestedTurn(event.data);
         return {
           agent: state.agent ?? turn.agent,
           user: state.agent === null ? turn.user : state.user,
@@ -132,7 +146,7 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
       }
       case 'ModelCalled':
       case 'ToolCalled':
-        return state; // Told for the books; the session goes on as it was.
+      case 'TurnWorked':
       case 'TurnStarted':
       case 'TurnCompleted':
       case 'TurnFailed':
@@ -141,7 +155,7 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
         if (!turn) return state;
         const turns = new Map(state.turns);
         const next = evolveTurn(turn, event);
-        if (isOpen(next)) return { ...state, turns: turns.set(turnId, next) };
+        if (isOpen(next) || !isOpen(turn)) return { ...state, turns: turns.set(turnId, next) };
         turns.delete(turnId); // It goes behind the turns that ended before it.
         return { ...state, turns: remember(turns.set(turnId, next)) };
       }
@@ -151,17 +165,34 @@ export const sessionDecider: Decider<Session, SessionCommand, SessionEvent, Sess
   },
 };
 
-function ending(turnId: string, end: Extract<SessionCommand, { type: 'endTurn' }>['data']['end']): SessionEvent {
+const NOTHING_DONE: Work = { calls: [], tools: [] };
+const withoutTurn = <Done extends { turnId: string }>({ turnId: _theEvents, ...done }: Done) => done;
+const isNothing = ({ calls, tools }: Work) => calls.length === 0 && tools.length === 0;
+
+function ending(
+  turnId: string,
+  end: Extract<SessionCommand, { type: 'endTurn' }>['data']['end'],
+  work: Work,
+): SessionEvent {
   switch (end.status) {
     case 'completed':
-      return { type: 'TurnCompleted', data: { turnId, reply: end.reply, usage: end.usage, completedAt: end.at } };
+      return {
+        type: 'TurnCompleted',
+        data: { turnId, reply: end.reply, usage: end.usage, completedAt: end.at, ...work },
+      };
     case 'failed':
-      return { type: 'TurnFailed', data: { turnId, code: end.code, message: end.message, failedAt: end.at } };
+      return { type: 'TurnFailed', data: { turnId, code: end.code, message: end.message, failedAt: end.at, ...work } };
     case 'cancelled':
-      return { type: 'TurnCancelled', data: { turnId, cancelledAt: end.at } };
+      return { type: 'TurnCancelled', data: { turnId, cancelledAt: end.at, ...work } };
     default:
       return unreachable(end);
   }
+}
+
+/** A turn as it begins, which the read model of turns shares. */
+export function requestedTurn({ startsNow, ...request }: DataOf<'TurnRequested'>): Turn {
+  const status = startsNow ? 'running' : 'queued';
+  return { ...request, status, reply: null, failure: null, usage: null, endedAt: null, isTold: false };
 }
 
 /** One turn's own fold, which the read model of turns shares. */
@@ -176,6 +207,7 @@ export function evolveTurn(turn: Turn, event: SessionEvent): Turn {
         reply: event.data.reply,
         usage: event.data.usage,
         endedAt: event.data.completedAt,
+        isTold: turn.isTold || !isNothing(event.data),
       };
     case 'TurnFailed':
       return {
@@ -183,12 +215,20 @@ export function evolveTurn(turn: Turn, event: SessionEvent): Turn {
         status: 'failed',
         failure: { code: event.data.code, message: event.data.message },
         endedAt: event.data.failedAt,
+        isTold: turn.isTold || !isNothing(event.data),
       };
     case 'TurnCancelled':
-      return { ...turn, status: 'cancelled', endedAt: event.data.cancelledAt };
-    case 'TurnRequested':
+      return {
+        ...turn,
+        status: 'cancelled',
+        endedAt: event.data.cancelledAt,
+        isTold: turn.isTold || !isNothing(event.data),
+      };
+    case 'TurnWorked':
     case 'ModelCalled':
     case 'ToolCalled':
+      return { ...turn, isTold: true };
+    case 'TurnRequested':
       return turn;
     default:
       return unreachable(event);

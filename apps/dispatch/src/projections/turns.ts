@@ -1,7 +1,7 @@
 import { defineEntity } from '@mikro-orm/core';
 import type { Usage } from '@reef/contracts';
 import type { Projection, RowChange } from '@reef/eventing/pure';
-import { evolveTurn, type Session, type SessionEvent, type Turn } from '../domain/session.js';
+import { evolveTurn, requestedTurn, type Session, type SessionEvent, type Turn } from '../domain/session.js';
 
 export const TurnRow = defineEntity({
   name: 'TurnRow',
@@ -37,7 +37,7 @@ export const turnsProjection: Projection<Session, SessionEvent> = {
     for (const event of events) {
       const { turnId } = event.data;
       if (event.type === 'TurnRequested') {
-        turns.set(turnId, { ...event.data, status: 'queued', reply: null, failure: null, usage: null, endedAt: null });
+        turns.set(turnId, requestedTurn(event.data));
         continue;
       }
       const turn = turns.get(turnId);

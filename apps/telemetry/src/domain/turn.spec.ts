@@ -15,6 +15,7 @@ const requested: TurnEvent = {
     source: 'chat',
     keyId: null,
     requestedAt: '2026-11-22T10:00:00.000Z',
+    startsNow: false,
   },
 };
 const started = (worker: string, startedAt: string): TurnEvent => ({
@@ -25,7 +26,7 @@ const first = started('one', '2026-11-22T10:00:01.000Z');
 const again = started('two', '2026-11-22T10:00:07.000Z');
 const completed: TurnEvent = {
   type: 'TurnCompleted',
-  data: { turnId, reply: 'sealed', usage: null, completedAt: '2026-11-22T10:00:09.000Z' },
+  data: { turnId, reply: 'sealed', usage: null, completedAt: '2026-11-22T10:00:09.000Z', calls: [], tools: [] },
 };
 
 describe('what is known of a turn', () => {
@@ -44,6 +45,13 @@ describe('what is known of a turn', () => {
       expect(turn.startedAt).toBe('2026-11-22T10:00:01.000Z');
       expect(turn.endedAt).toBeUndefined();
     }
+  });
+
+  test('one that did not have to wait runs since its request', () => {
+    const begun: TurnEvent = { ...requested, data: { ...requested.data, startsNow: true } };
+    expect(turnOf(begun)).toMatchObject({ startedAt: '2026-11-22T10:00:00.000Z', agent: 'main' });
+    expect(stages[turnOf(begun).stage]).toBe('running');
+    expect(turnOf(requested)).not.toHaveProperty('startedAt');
   });
 
   test('hearing it twice changes nothing', () => {

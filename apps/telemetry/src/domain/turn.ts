@@ -28,8 +28,11 @@ export function turnOf({ type, data }: TurnEvent): Turn {
   const { turnId } = data;
   switch (type) {
     case 'TurnRequested': {
-      const { agent, user, session, requestedAt } = data;
-      return { turnId, stage: stageOf('queued'), agent, user, session, requestedAt };
+      const { agent, user, session, requestedAt, startsNow } = data;
+      const turn = { turnId, agent, user, session, requestedAt };
+      return startsNow
+        ? { ...turn, stage: stageOf('running'), startedAt: requestedAt }
+        : { ...turn, stage: stageOf('queued') };
     }
     case 'TurnStarted':
       return { turnId, stage: stageOf('running'), startedAt: data.startedAt };
