@@ -262,9 +262,6 @@ function dearestHour(used: Usage, model: string, at: string): string[] {
   return dear || promptOf(used) + completionOf(used) === 0 ? [] : ['dearest_hour'];
 }
 
-/** Dispatch does not read `cache_write_tokens` yet. */
-const unreadWrite = ({ cacheWriteTokens }: Usage) => (cacheWriteTokens > 0 ? ['gap_cache_write'] : []);
-
 const deepSeekModels = ['deepseek-chat', 'deepseek-reasoner', 'deepseek-v4-flash', 'deepseek-v4-pro'];
 const hours = ['2026-11-20T02:00:00.000Z', '2026-11-20T08:30:00.000Z', '2026-11-20T20:00:00.000Z'];
 /** Their prices of writing to a cache have more than six decimals. */
@@ -274,7 +271,7 @@ const plans: Plan[] = [
   { file: 'openai-chat', provider: 'openai', flavor: 'chat', count: 36, kinds: [...READ, ...THINK], shape: openAiChat,
     models: ['gpt-4o-mini', 'gpt-4o-2024-08-06', 'gpt-4.1', 'gpt-4.1-mini-2025-04-14', 'gpt-5', 'gpt-5-mini-2025-08-07', 'gpt-5-nano-2025-08-07', 'gpt-5.1', 'gpt-5.2', 'o3', 'o4-mini'] },
   { file: 'openai-chat', provider: 'openai', flavor: 'chat', count: 22, kinds: [...READ, 'cacheWriteTokens', ...THINK], shape: openAiChat, edges: [271_999],
-    models: ['gpt-5.6-sol', 'gpt-5.6-terra-2026-09-01', 'gpt-5.6-luna', 'gpt-6-sol-2026-10-10', 'gpt-6-luna'], because: unreadWrite },
+    models: ['gpt-5.6-sol', 'gpt-5.6-terra-2026-09-01', 'gpt-5.6-luna', 'gpt-6-sol-2026-10-10', 'gpt-6-luna'] },
   { file: 'openai-chat', provider: 'openai', flavor: 'chat', count: 12, kinds: [], shape: plainChat, models: ['gpt-3.5-turbo', 'gpt-4', 'gpt-4-turbo'] },
   { file: 'openai-responses', provider: 'openai', flavor: 'responses', count: 36, kinds: [...READ, ...THINK], shape: openAiResponses,
     models: ['gpt-4o', 'gpt-4.1-nano', 'gpt-5', 'gpt-5-mini', 'gpt-5-nano', 'gpt-5.1', 'gpt-5.3-codex', 'gpt-5.4-mini', 'o3', 'o3-mini', 'o1'] },
@@ -289,13 +286,13 @@ const plans: Plan[] = [
     because: () => ['web_search_fee'] },
   { file: 'gemini', provider: 'google', flavor: 'chat', count: 24, kinds: THINK, shape: geminiThoughts, edges: [200_000],
     models: ['gemini-2.5-pro', 'gemini-2.5-flash', 'gemini-2.5-pro-preview-06-05', 'gemini-3-pro-preview', 'gemini-3.1-pro-preview'],
-    because: ({ reasoningTokens }) => (reasoningTokens > 0 ? ['thoughts_unread', 'gap_thoughts'] : []) },
+    because: ({ reasoningTokens }) => (reasoningTokens > 0 ? ['thoughts_unread'] : []) },
   { file: 'gemini', provider: 'google', flavor: 'chat', count: 16, kinds: [...READ, ...THINK], shape: openAiChat, edges: [128_000, 200_000],
     models: ['gemini-1.5-flash', 'gemini-2.5-pro', 'gemini-3.6-flash', 'gemini-2.0-flash-001', 'gemini-3.5-flash-lite'] },
   { file: 'gemini', provider: 'google', flavor: 'chat', count: 4, kinds: [], shape: audioChat, models: ['gemini-2.5-flash', 'gemini-3-flash-preview'], because: () => ['audio_as_text'] },
   { file: 'deepseek', provider: 'deepseek', flavor: 'chat', count: 24, kinds: [...READ, ...THINK], shape: deepSeek, models: deepSeekModels, at: hours, because: dearestHour },
   { file: 'deepseek', provider: 'deepseek', flavor: 'chat', count: 10, kinds: READ, shape: deepSeekHits, models: ['deepseek-chat', 'deepseek-reasoner'], at: hours,
-    because: (used, model, at) => [...dearestHour(used, model, at), ...(used.cacheReadTokens > 0 ? ['hits_unread', 'gap_hits'] : [])] },
+    because: (used, model, at) => [...dearestHour(used, model, at), ...(used.cacheReadTokens > 0 ? ['hits_unread'] : [])] },
   { file: 'xai', provider: 'x-ai', flavor: 'chat', count: 26, kinds: [...READ, ...THINK], shape: xai, edges: [199_999],
     models: ['grok-3-mini', 'grok-4-0709', 'grok-4.20', 'grok-4.5', 'grok-4.5-20260801', 'grok-4.6', 'grok-code-fast-1'] },
   { file: 'xai', provider: 'x-ai', flavor: 'chat', count: 8, kinds: [...READ, ...THINK], shape: openAiChat, models: ['grok-4.3', 'grok-4.6'],
@@ -304,7 +301,7 @@ const plans: Plan[] = [
     models: ['llama-3.3-70b-versatile', 'llama-3.1-8b-instant', 'openai/gpt-oss-120b', 'openai/gpt-oss-20b', 'qwen/qwen3-32b', 'moonshotai/kimi-k2-instruct'] },
   { file: 'others', provider: 'openrouter', flavor: 'chat', count: 24, kinds: [...READ, 'cacheWriteTokens', ...THINK], shape: openRouter, edges: [272_000],
     models: ['openai/gpt-6-sol', 'anthropic/claude-sonnet-4.5', 'google/gemini-2.5-flash-lite', 'google/gemini-3.5-flash', 'x-ai/grok-4-fast', 'perplexity/sonar-deep-research', 'openai/gpt-4o-mini'],
-    because: (used, model) => [...unreadWrite(used), ...(finer.test(model) && used.cacheWriteTokens > 0 ? ['finer_than_pico'] : [])] },
+    because: (used, model) => (finer.test(model) && used.cacheWriteTokens > 0 ? ['finer_than_pico'] : []) },
   { file: 'others', provider: 'mistral', flavor: 'default', count: 10, kinds: READ, shape: openAiChat, models: ['mistral-large-2512', 'codestral-2508', 'mistral-medium-latest', 'magistral-medium-2509'] },
   { file: 'others', provider: 'moonshotai', flavor: 'chat', count: 8, kinds: [...READ, ...THINK], shape: openAiChat, models: ['kimi-k2.6', 'kimi-k2-thinking', 'kimi-k3'] },
   { file: 'others', provider: 'fireworks', flavor: 'chat', count: 6, kinds: READ, shape: openAiChat, models: ['accounts/fireworks/models/kimi-k2p6', 'accounts/fireworks/models/glm-5p2'] },

@@ -1,26 +1,50 @@
 import { NOTHING_USED, type Usage } from './engine.js';
 
 /**
- * What a server of OpenAI's format reports, in disjoint kinds of tokens: cached tokens are within its prompt, reasoning within its
- * completion. Undefined where the report is partial or does not add up: budgets then estimates, and nothing here guesses.
+ * What a server of OpenAI's format reports, in disjoint kinds of tokens: what was read from a cache or written to one is within its
+ * prompt, reasoning within its completion. Undefined where the report is partial or does not add up: budgets then estimates, and
+ * nothing here guesses.
  */
 export function openAiUsage(report: Record<string, unknown>): Usage | undefined {
   const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = report;
-  const cached = detail(report['prompt_tokens_details'], 'cached_tokens');
-  const reasoning = detail(report['completion_tokens_details'], 'reasoning_tokens');
-  if (!isCount(prompt) || !isCount(completion) || !isCount(cached) || !isCount(reasoning)) return undefined;
-  // Some servers (xAI) count reasoning beside the completion; their total says so.
-  const isBeside = reasoning > 0 && total === prompt + completion + reasoning;
-  const isSum = total === undefined || total === null || total === prompt + completion;
-  if (!isSum && !isBeside) return undefined;
+  const promptDetails = report['prompt_tokens_details'];
+  // DeepSeek named its hits so before it followed OpenAI.
+  const read = detail(promptDetails, 'cached_tokens') || (report['prompt_cache_hit_tokens'] ?? 0);
+  const written = detail(promptDetails, 'cache_write_tokens');
+  const told = detail(report['completion_tokens_details'], 'reasoning_tokens');
+  if (![prompt, completion, read, written, told].every(isCount)) return undefined;
+  const counted = { prompt, completion, read, written, told } as Record<string, number> as Counted;
+  const reasoning = reasoningOf(counted, total);
+  if (reasoning === undefined) return undefined;
   return sound({
-    inputTokens: prompt - cached,
-    cacheReadTokens: cached,
-    cacheWriteTokens: 0,
+    inputTokens: counted.prompt - counted.read - counted.written,
+    cacheReadTokens: counted.read,
+    cacheWriteTokens: counted.written,
     cacheWrite1hTokens: 0,
-    outputTokens: isBeside ? completion : completion - reasoning,
-    reasoningTokens: reasoning,
+    outputTokens: counted.completion - (reasoning.isBeside ? 0 : reasoning.tokens),
+    reasoningTokens: reasoning.tokens,
   });
+}
+
+interface Counted {
+  readonly prompt: number;
+  readonly completion: number;
+  readonly read: number;
+  readonly written: number;
+  readonly told: number;
+}
+
+/** The reasoning, and whether it is counted beside the completion; undefined where the total is another sum. */
+function reasoningOf(
+  { prompt, completion, told }: Counted,
+  total: unknown,
+): { tokens: number; isBeside: boolean } | undefined {
+  if (total === undefined || total === null) return { tokens: told, isBeside: false };
+  if (!isCount(total)) return undefined;
+  const beside = total - prompt - completion;
+  if (beside === 0) return { tokens: told, isBeside: false };
+  // xAI counts reasoning beside the completion, and Gemini shows its thoughts in the total alone.
+  return beside > 0 && (told === beside || told === 0) ? { tokens: beside, isBeside: true } : undefined;
 }
 
 /**
