@@ -109,7 +109,7 @@ function ownEnvironment(
       return {
         ...pick(env, (variable) => keys.includes(variable)),
         ...pick(env, (variable) => providerPrefixes.some((prefix) => variable.startsWith(prefix))),
-        ...pick(env, (variable) => variable === 'REEF_DEFAULT_MODEL'),
+        ...pick(env, (variable) => ['REEF_DEFAULT_MODEL', 'REEF_LANE_RUNNING_MAX'].includes(variable)),
         CONTEXT_SIGNING_KEY_FILE: wiring.files.dispatchSigningKey,
         ...(existsSync(layout.providersFile) ? { REEF_CONFIG_FILE: layout.providersFile } : {}),
         ...(wiring.simulatorUrl === undefined ? {} : { SIMULATOR_URL: wiring.simulatorUrl }),

@@ -37,13 +37,20 @@ export interface OwnStack {
   signUp(tenant: string): Promise<string>;
 }
 
-/** Starts a stack in a folder and on a port of its own, and removes both when the work is done or has failed. */
-export async function onOwnStack<Result>(work: (stack: OwnStack) => Promise<Result>): Promise<Result> {
+/**
+ * Starts a stack in a folder and on a port of its own, and removes both when the work is done or has failed.
+ * @param variables of the environment that this benchmark sets.
+ */
+export async function onOwnStack<Result>(
+  work: (stack: OwnStack) => Promise<Result>,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Result> {
   const home = mkdtempSync(join(tmpdir(), 'reef-bench-'));
   const kept = Object.entries(process.env).filter(([name]) => !notOurs.some((prefix) => name.startsWith(prefix)));
   const cache = ['REEF_CACHE', 'REEF_NATS_SERVER'].map((name) => [name, process.env[name]]);
   const env = {
     ...Object.fromEntries([...kept, ...cache.filter(([, value]) => value !== undefined)]),
+    ...variables,
     REEF_HOME: home,
     REEF_PORT: String(await freePort()),
     // What is measured is the work, not what a newcomer may spend.
