@@ -310,6 +310,24 @@ describe('webhooks', () => {
     expect(await countOf(tenant)).toBe(1);
   });
 
+  test('lead to the public internet alone, whenever they were set', async () => {
+    const tenant = service.tenant();
+    await using endpoint = await listening();
+    await webhookOf(tenant, endpoint.url);
+    process.env['REEF_WEBHOOKS_ALLOW_INSECURE'] = 'false';
+    await service.restart();
+    for (const url of [endpoint.url, 'https://127.0.0.1/', 'https://[::1]/', 'https://a:b@example.com/', 'file:///etc'])
+      expect(await service.send(commands.setWebhook, tenant, { url })).toMatchObject({ code: 'url_refused' });
+    const named = endpoint.url.replace('http://127.0.0.1', 'https://localhost');
+    await webhookOf(tenant, named);
+    await crossed(tenant);
+    for (const url of [endpoint.url, named]) {
+      const refused = (last: Webhook['lastDelivery']) => last?.failure === 'address_refused';
+      await eventually(() => lastOf(tenant, url), refused);
+    }
+    expect(endpoint.heard).toEqual([]);
+  }, 30_000);
+
   test('leave the read models as the events have them', async () => {
     expect(await service.replayCheck()).toEqual([]);
   });
@@ -423,7 +441,7 @@ async function listening(statuses: (number | null)[] = [200]) {
     request.on('end', () => {
       heard.push({ url: request.url ?? '', headers: request.headers, body });
       const status = left.length > 1 ? left.shift() : left[0];
-      if (status == null) return void open.add(response);
+      if (typeof status !== 'number') return void open.add(response);
       response.writeHead(status, status === 302 ? { location: '/elsewhere' } : {}).end('ignored');
     });
   });
