@@ -16,7 +16,7 @@ export const monthlyBooks = aggregate({
   projections: [ledger, months],
   // A busy month has hundreds of thousands of events; a cold start reads at most this many.
   snapshotEvery: 500,
-  snapshotShape: 2,
+  snapshotShape: 3,
 });
 
 export const booksOf = (month: string) => `budget/${month}`;

@@ -1,10 +1,10 @@
-import { type Counters, type Counter, usedOf } from './counters.js';
+import { type Counter, type Counters, usedOf, windowKeyOf } from './counters.js';
 import { type Dictionary, get } from './dictionary.js';
 import { type Attribution, counterKey, type Limit } from './limits.js';
 import type { PlanInForce } from './plan.js';
 import { type Pressure, pressureAt, type PressureStep, rankOf, utilisationOf } from './pressure.js';
 import { type Allowance, extendedCap, type TopUps } from './top-ups.js';
-import { windowEndsAtMs, type WindowKeys, windowKeysAt } from './windows.js';
+import { windowEndsAtMs, type WindowKeys, windowKeysAt, windowOfKey } from './windows.js';
 
 /** A limit that is checked: the plan's, or one by which the tenant narrows it. */
 export interface Bound extends Limit {
@@ -39,7 +39,7 @@ export interface Standing {
 /** A bound at an instant, for somebody's use. */
 export interface Applied {
   readonly bound: Bound;
-  /** `unit|window|scope`, such as `usd|2026-11|tenant`. */
+  /** `setBy|unit|window|scope`, such as `plan|usd|2026-11|tenant`: of hard bounds, no two have the same. */
   readonly name: string;
   readonly key: string;
   readonly counter: Counter | undefined;
@@ -65,7 +65,14 @@ export function applyAt(state: Standing, bound: Bound, key: string): Applied {
   const cap = bound.topUps
     ? extendedCap(bound, allowanceOf(state.plan, bound, key), state.topUps, state.counters)
     : bound.cap;
-  return { bound, name: `${bound.unit}|${key}`, key, counter, cap, left: cap - usedOf(counter, bound.unit) };
+  return {
+    bound,
+    name: `${bound.setBy}|${bound.unit}|${key}`,
+    key,
+    counter,
+    cap,
+    left: cap - usedOf(counter, bound.unit),
+  };
 }
 
 /** What a plan includes of a unit in a window: its cap, or what was spent when the plan came, if that is more. */
@@ -79,6 +86,20 @@ export function allowancesIn({ bounds, plan }: Standing, windows: WindowKeys): A
   return bounds
     .filter(({ topUps }) => topUps)
     .map((bound) => allowanceOf(plan, bound, `${windows[bound.window]}|tenant`));
+}
+
+/** The allowances that counters are about: a plan's limits on the tenant, in any window. */
+export function allowancesOf(
+  { bounds, plan }: Pick<Standing, 'bounds' | 'plan'>,
+  keys: readonly string[],
+): Allowance[] {
+  return keys.flatMap((key) => {
+    const windowKey = windowKeyOf(key);
+    if (key !== `${windowKey}|tenant`) return [];
+    return bounds
+      .filter(({ topUps, window }) => topUps && window === windowOfKey(windowKey))
+      .map((bound) => allowanceOf(plan, bound, key));
+  });
 }
 
 /** The pressure of the tightest hard bound: the highest step, and of those the fullest. */

@@ -426,7 +426,7 @@ describe('closing the books', () => {
     closed,
   ];
 
-  test('carries totals and the week that spans the months: spent, and held in full', () => {
+  test('carries totals, the week that spans the months, and what western clocks still name: spent, and held in full', () => {
     const { closing } = open(given(...november).state);
     expect(closing).toMatchObject({
       next: '2026-12',
@@ -439,6 +439,8 @@ describe('closing the books', () => {
         'tokens|2026-W49|tenant': 120n,
         'messages|2026-W49|tenant': 1n,
         'requests|2026-W49|tenant': 1n,
+        'usd|2026-11|tenant': 500n,
+        'usd|2026-11-30|tenant': 300n,
       },
       carriedHolds: [idOf('food')],
     });
@@ -471,6 +473,10 @@ describe('closing the books', () => {
         'tokens|total|tenant': 15n,
         'usd|2026-W49|tenant': 150n,
         'tokens|2026-W49|tenant': 15n,
+        'usd|2026-11|tenant': 150n,
+        'tokens|2026-11|tenant': 15n,
+        'usd|2026-11-30|tenant': 150n,
+        'tokens|2026-11-30|tenant': 15n,
       },
     });
 

@@ -10,6 +10,7 @@ import { CAP_MAX, checkedLimits, type Limit } from './limits.js';
 import { costPico, inputTokensOf, outputTokensOf, type Price } from './money.js';
 import {
   adjusted,
+  adjustmentOf,
   carriedSettled,
   closed,
   ended,
@@ -24,9 +25,9 @@ import {
   withTopUp,
 } from './open-budget.js';
 import { STARTER } from './plan.js';
-import { crossed, crossedBy } from './thresholds.js';
+import { crossed, crossedBy, toldNameOf } from './thresholds.js';
 import { isTimeZone } from './time-zone.js';
-import { TOP_UP_IDS_MAX, topUpOf } from './top-ups.js';
+import { topUpOf } from './top-ups.js';
 import { HOUR_MS, withinMonth } from './windows.js';
 
 /** A reservation is charged and closed after this long at the latest, whatever it asked for. */
@@ -163,7 +164,7 @@ export const budget: Decider<Budget, BudgetCommand, BudgetEvent, BudgetRefusal> 
       case 'SettlementAdjusted':
         return adjusted(state, event.data);
       case 'ThresholdCrossed':
-        return noted(state, event.data);
+        return { ...state, told: put(state.told, toldNameOf(event), event.data.thresholdPercent) };
       case 'CarriedSettled':
         return carriedSettled(state, event.data);
       default:
@@ -245,9 +246,7 @@ function topUp({ topUpId, unit, amount, nowMs }: CommandData<'topUp'>, state: Op
   if (other) return []; // A retry: booked already.
   if (amount <= 0n) return refuse('amount_not_positive', 'a top-up is more than nothing');
   const before = topUpOf(state.topUps, unit);
-  if ((before?.granted ?? 0n) + amount > CAP_MAX || (before?.topUpIds.length ?? 0) >= TOP_UP_IDS_MAX) {
-    return refuse('cap_absurd', 'so much cannot be topped up');
-  }
+  if ((before?.granted ?? 0n) + amount > CAP_MAX) return refuse('cap_absurd', 'so much cannot be topped up');
   if (!state.bounds.some((bound) => bound.topUps && bound.unit === unit)) {
     return refuse('top_up_useless', `no limit of the plan ${state.plan.plan.plan} is extended by ${unit}`, { unit });
   }
@@ -306,7 +305,7 @@ function settle(call: CommandData<'settle'>, state: OpenBudget): Decision {
     const ending = endingOf(state, call.reservationId);
     if (ending?.how !== 'charged') return refuse('reservation_unknown', 'there is no such reservation to settle');
     if (!ending.expired || !call.usage || state.closing) return []; // A retry, or charged for good.
-    return [adjust(state, ending.expired, { ...call, usage: call.usage }, ending.costPico)];
+    return adjust(state, ending.expired, { ...call, usage: call.usage }, ending.costPico);
   }
   if (state.closing && !call.withNext) return isClosed(state.closing);
   const usage = call.usage ?? estimateOf(held, call.outputTokensSeen);
@@ -334,7 +333,7 @@ function adjust(
   { hold: held, usage: estimate }: { hold: Hold; usage: Data<'Settled'>['usage'] },
   { usage, nowMs }: { usage: Data<'Settled'>['usage']; nowMs: number },
   estimatedPico: bigint,
-): BudgetEvent {
+): BudgetEvent[] {
   const cost = costPico(held.price, usage);
   const tokens = tokensOf(usage) - tokensOf(estimate);
   const applied = appliedAt(state, held).filter(({ bound }) => bound.hard);
@@ -343,7 +342,7 @@ function adjust(
       const left = each.left > 0n ? each.left : 0n;
       return each.bound.unit === unit && left < fits ? left : fits;
     }, more);
-  return event('SettlementAdjusted', {
+  const truth = event('SettlementAdjusted', {
     reservationId: held.reservationId,
     attribution: held.attribution,
     usage,
@@ -356,6 +355,7 @@ function adjust(
     reservedAt: held.reservedAt,
     adjustedAt: instant(nowMs),
   });
+  return [truth, ...thresholdsOf(state, held, adjustmentOf(truth.data), nowMs)];
 }
 
 /** The bounds that a reservation counts against: in the windows it was made in. */
@@ -365,7 +365,7 @@ function appliedAt(state: OpenBudget, held: Hold): Applied[] {
 
 function thresholdsOf(state: OpenBudget, held: Hold, used: Amounts, nowMs: number): BudgetEvent[] {
   const at = { atMs: reservedAtMs(held), timeZone: held.timeZone };
-  return crossedBy(appliedAt(state, held), used, at, nowMs);
+  return crossedBy(appliedAt(state, held), used, at, nowMs, state.told);
 }
 
 function release(call: CommandData<'release'>, state: OpenBudget): Decision {
@@ -418,19 +418,11 @@ function expire(
 function noteExhausted({ name, attribution, nowMs }: CommandData<'noteExhausted'>, state: OpenBudget): Decision {
   if (state.closing) return [];
   const atMs = withinMonth(state.window, nowMs);
-  const found = appliedTo(state, attribution, atMs).find((each) => each.name === name);
-  if (!found || get(state.exhausted, name)) return []; // Its window is over, or it was told.
+  const found = appliedTo(state, attribution, atMs).find((each) => each.bound.hard && each.name === name);
+  if (!found) return []; // Its window is over.
   const posted = found.counter?.posted[found.bound.unit] ?? 0n;
-  return [crossed(found, 100n, posted, { atMs, timeZone: state.timeZone }, nowMs)];
-}
-
-function noted(
-  state: OpenBudget,
-  { thresholdPercent, unit, windowKey, scope, scopeId }: Data<'ThresholdCrossed'>,
-): OpenBudget {
-  if (thresholdPercent < 100) return state;
-  const whose = scope === 'tenant' ? 'tenant' : `${scope}:${scopeId}`;
-  return { ...state, exhausted: put(state.exhausted, `${unit}|${windowKey}|${whose}`, true) };
+  const exhausted = crossed(found, 100n, posted, { atMs, timeZone: state.timeZone }, nowMs);
+  return get(state.told, toldNameOf(exhausted)) === 100 ? [] : [exhausted];
 }
 
 /** What a month must tell the next when a reservation that was carried there ends here. */
@@ -442,7 +434,7 @@ export function freedBy(state: Budget, ended: BudgetEvent): Omit<Data<'CarriedSe
   if (!held) return null;
   const unused = minus(heldAmounts(held), usedAmounts(held, ended.type === 'Released' ? null : ended.data));
   const freed: Record<string, bigint> = {};
-  for (const { key } of countersOf(state.meters, held)) {
+  for (const key of countersOf(state.meters, held)) {
     for (const unit of UNITS) {
       const name = `${unit}|${key}`;
       if (unused[unit] !== 0n && name in state.closing.carried) freed[name] = unused[unit];

@@ -1,8 +1,8 @@
 import type { budgets, EventOf } from '@reef/contracts';
-import { type Amounts, type Counters, NOTHING, plus, UNITS, usedOf } from './counters.js';
-import { type Dictionary, entriesOf, get, put } from './dictionary.js';
+import { type Amounts, counterOf, type Counters, NOTHING, plus, UNITS, usedOf, windowKeyOf } from './counters.js';
+import { type Dictionary, entriesOf, put } from './dictionary.js';
 import { EACH, type Meter } from './limits.js';
-import { windowEndsAtMs, windowOfKey, withinMonth } from './windows.js';
+import { windowEndsAtMs, windowKeysAt, withinMonth } from './windows.js';
 
 type WindowOpened = EventOf<typeof budgets, 'WindowOpened'>['data'];
 
@@ -22,20 +22,27 @@ const HOLDS_PER_EVENT = 5_000;
 
 interface Books {
   readonly window: string;
+  readonly timeZone: string;
   readonly meters: readonly Meter[];
   readonly counters: Counters;
   readonly holds: Dictionary<unknown>;
 }
 
-/** The carry of a month that is closed at `closedAtMs`: of `total`, and of windows that span the edge of the month in UTC. */
-export function carryOf({ window, meters, counters, holds }: Books, closedAtMs: number): Carry {
-  const outlastsMs = Math.max(closedAtMs, windowEndsAtMs('month', withinMonth(window, 0)) - 1);
+/**
+ * The carry of a month that is closed at `closedAtMs`: of `total`, of windows that span the edge of the month in UTC, and the
+ * tenant's own use in whatever another zone's clock still names: the tenant may choose that zone, or hold something there.
+ */
+export function carryOf({ window, timeZone, meters, counters, holds }: Books, closedAtMs: number): Carry {
+  const outlastsMs = Math.max(closedAtMs, windowEndsAtMs('month', withinMonth(window, 0)));
+  const spanning = new Set(Object.values(windowKeysAt(outlastsMs, timeZone)));
   const totals = new Set(meters.filter((meter) => meter.window === 'total').map(totalKey));
   const carried: Record<string, bigint> = {};
   for (const [key, counter] of entriesOf(counters)) {
-    if (counter.windowEndsAtMs <= outlastsMs + 1) continue;
+    if (counter.namedUntilMs <= outlastsMs) continue;
+    const windowKey = windowKeyOf(key);
+    if (key !== `${windowKey}|tenant` && !spanning.has(windowKey)) continue;
     // A total that no limit asks for any more would be carried for ever.
-    if (counter.windowEndsAtMs === Infinity && !totals.has(key)) continue;
+    if (counter.namedUntilMs === Infinity && !totals.has(key)) continue;
     for (const unit of UNITS) {
       const amount = usedOf(counter, unit);
       if (amount !== 0n) carried[`${unit}|${key}`] = amount;
@@ -61,20 +68,11 @@ export function balances(carried: Carry['carried']): Map<string, Amounts> {
   return found;
 }
 
-/** Counters with these balances as spent. A window that outlasts the month before holds the first instant of this one. */
-export function withBalances(
-  counters: Counters,
-  carried: Carry['carried'],
-  { month, timeZone }: { month: string; timeZone: string },
-): Counters {
+/** Counters with these balances as spent. */
+export function withBalances(counters: Counters, carried: Carry['carried']): Counters {
   let together = counters;
   for (const [key, posted] of balances(carried)) {
-    const window = windowOfKey(key.slice(0, key.indexOf('|')));
-    const before = get(together, key) ?? {
-      windowEndsAtMs: windowEndsAtMs(window, withinMonth(month, 0), timeZone),
-      posted: NOTHING,
-      held: NOTHING,
-    };
+    const before = counterOf(together, key);
     together = put(together, key, { ...before, posted: plus(before.posted, posted) });
   }
   return together;

@@ -119,7 +119,7 @@ function underRates(books: Books, call: Call, outputTokensMax: number, atMs: num
   const { requestsPerMinute, tokensPerMinute, concurrentTurns } = books.plan.plan.rates;
   const limited = (rate: string, cap: number, retryAfterMs: number) =>
     refuse('rate_limited', `the plan allows ${cap} ${rate}`, { rate, cap, retryAfterMs });
-  if (concurrentTurns !== null && call.firstOfTurn && call.otherTurns >= concurrentTurns) {
+  if (concurrentTurns !== null && call.otherTurns >= concurrentTurns) {
     return limited('concurrentTurns', concurrentTurns, TURN_RETRY_MS);
   }
   if (requestsPerMinute !== null) {

@@ -20,7 +20,8 @@ export type Ending =
       readonly how: 'charged';
       readonly costPico: bigint;
       readonly estimated: boolean;
-      readonly expired: { readonly hold: Hold; readonly usage: Usage } | null;
+      /** The counters that the estimate was added to: the truth corrects those. */
+      readonly expired: { readonly hold: Hold; readonly usage: Usage; readonly keys: readonly string[] } | null;
     };
 
 export const reservedAtMs = (hold: Pick<Hold, 'reservedAt'>) => Date.parse(hold.reservedAt);

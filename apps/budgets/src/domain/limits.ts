@@ -46,15 +46,15 @@ export function counterKey(meter: Meter, whose: Attribution, windows: WindowKeys
 }
 
 /** The counters that this use adds to, each once. */
-export function counterKeys(meters: readonly Meter[], whose: Attribution, windows: WindowKeys) {
-  const counters: { key: string; window: Window }[] = [];
+export function counterKeys(meters: readonly Meter[], whose: Attribution, windows: WindowKeys): string[] {
+  const keys: string[] = [];
   for (const meter of meters) {
     const key = counterKey(meter, whose, windows);
     // A limit on one agent and a limit on each share a counter.
-    if (key === null || (meter.scope !== 'tenant' && counters.some((counter) => counter.key === key))) continue;
-    counters.push({ key, window: meter.window });
+    if (key === null || (meter.scope !== 'tenant' && keys.includes(key))) continue;
+    keys.push(key);
   }
-  return counters;
+  return keys;
 }
 
 function idOf(scope: Exclude<Scope, 'tenant'>, whose: Attribution): string | null {

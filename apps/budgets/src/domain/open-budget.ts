@@ -1,6 +1,7 @@
 import type { budgets, EventOf } from '@reef/contracts';
 import {
   allowancesIn,
+  allowancesOf,
   appliedTo,
   type Bound,
   boundsOf,
@@ -11,7 +12,7 @@ import {
   type Rung,
 } from './bounds.js';
 import { balances, type Carry, carryOf, type Opening, withBalances } from './carry.js';
-import { type Amounts, type Counters, forget, hold, minus, NOTHING, post } from './counters.js';
+import { type Amounts, type Counters, forget, hold, minus, NOTHING, post, windowKeyOf } from './counters.js';
 import { type Dictionary, dictionary, entriesOf, get, put, remove } from './dictionary.js';
 import {
   countersOf,
@@ -27,13 +28,16 @@ import {
 import { type Attribution, type Limit, type Meter, metersOf } from './limits.js';
 import type { PlanInForce } from './plan.js';
 import { admitted, corrected, type RecentUse } from './rates.js';
+import { balanceOfTold, type Told } from './thresholds.js';
 import { beyond, topUpOf, type TopUps, toppedUp, withUse } from './top-ups.js';
-import { HOUR_MS, windowKeysAt } from './windows.js';
+import { HOUR_MS } from './windows.js';
 
-/** A window is forgotten this long after its end: so far may the clocks of two instances be apart. */
+/** A window is forgotten this long after the last clock left it: so far may the clocks of two instances be apart. */
 export const FORGET_AFTER_MS = HOUR_MS;
 /** The newest endings are remembered here, so many at least and twice as many at most; the ledger knows all. */
 export const ENDINGS_MIN = 128;
+/** Limits on each user may be used up by thousands; of more than these it is told once more in the new month. */
+export const EXHAUSTED_CARRIED_MAX = 500;
 
 type Data<Type extends keyof (typeof budgets)['events']> = EventOf<typeof budgets, Type>['data'];
 
@@ -57,8 +61,7 @@ export interface OpenBudget {
   readonly counters: Counters;
   readonly topUps: TopUps;
   readonly rungs: Dictionary<Rung>;
-  /** Bounds, `unit|window|scope`, of which it was told that they are used up. */
-  readonly exhausted: Dictionary<true>;
+  readonly told: Told;
   readonly recent: RecentUse;
   readonly holds: Dictionary<Hold>;
   /** Turns that have calls under way, and how many. */
@@ -96,7 +99,7 @@ export function opened({
     counters: dictionary(),
     topUps,
     rungs: dictionary(),
-    exhausted: dictionary(exhausted.map((name) => [name, true])),
+    told: dictionary(exhausted.map((name) => [name, 100])),
     recent,
     holds: dictionary(),
     turns: dictionary(),
@@ -112,36 +115,42 @@ export function opened({
 export function withCarry(state: OpenBudget, { carried, carriedHolds }: Carry): OpenBudget {
   return {
     ...state,
-    counters: withBalances(state.counters, carried, { month: state.window, timeZone: state.timeZone }),
+    counters: withBalances(state.counters, carried),
     carriedHolds: dictionary([...entriesOf(state.carriedHolds), ...carriedHolds.map((id) => [id, true] as const)]),
   };
 }
 
 export function closed(state: OpenBudget, { next, closedAt }: Data<'WindowClosed'>): OpenBudget {
   const { timeZone, plan, limits, topUps, recent } = state;
-  const exhausted = entriesOf(state.exhausted).map(([name]) => name);
   const carry = carryOf(state, Date.parse(closedAt));
-  const outlasting = exhausted.filter((name) => name in carry.carried);
-  return { ...state, closing: { next, timeZone, plan, limits, topUps, recent, exhausted: outlasting, ...carry } };
+  const exhausted = entriesOf(state.told)
+    .filter(([name, percent]) => percent === 100 && balanceOfTold(name) in carry.carried)
+    .map(([name]) => name)
+    .slice(0, EXHAUSTED_CARRIED_MAX);
+  return { ...state, closing: { next, timeZone, plan, limits, topUps, recent, exhausted, ...carry } };
 }
 
 /** Under another plan. What is spent of top-ups stays spent; what is held beyond the old allowance is measured by the new. */
 export function withPlan(state: OpenBudget, { plan, assignedAt }: Data<'PlanAssigned'>): OpenBudget {
-  const windows = windowKeysAt(Date.parse(assignedAt), state.timeZone);
+  // Not only of windows that go on: what began in yesterday's may yet end, by the new plan.
+  const keys = entriesOf(state.counters).map(([key]) => key);
   let { topUps } = state;
-  for (const allowance of allowancesIn(state, windows)) {
+  for (const allowance of allowancesOf(state, keys)) {
     const posted = get(state.counters, allowance.key)?.posted[allowance.unit] ?? 0n;
     const spent = posted > allowance.freeUpTo ? posted - allowance.freeUpTo : 0n;
     topUps = withUsed(topUps, allowance.unit, spent - beyond(state.counters, allowance));
   }
   const spentBefore: Record<string, bigint> = {};
-  for (const { topUps: isExtended, unit, window } of plan.limits) {
-    const key = `${windows[window]}|tenant`;
+  const asNew = {
+    bounds: boundsOf({ plan, assignedAt, spentBefore: {} }, []),
+    plan: { plan, assignedAt, spentBefore: {} },
+  };
+  for (const { unit, key } of allowancesOf(asNew, keys)) {
     const posted = get(state.counters, key)?.posted[unit] ?? 0n;
-    if (isExtended && posted > 0n) spentBefore[`${unit}|${key}`] = posted;
+    if (posted > 0n) spentBefore[`${unit}|${key}`] = posted;
   }
   const next = withBounds({ ...state, plan: { plan, assignedAt, spentBefore } });
-  for (const allowance of allowancesIn(next, windows)) {
+  for (const allowance of allowancesOf(next, keys)) {
     topUps = withUsed(topUps, allowance.unit, beyond(next.counters, allowance));
   }
   return { ...next, topUps };
@@ -163,7 +172,6 @@ export function withTopUp(state: OpenBudget, { unit, amount, topUpId }: Data<'To
     ...state,
     topUps: toppedUp(state.topUps, unit, amount, topUpId),
     rungs: dictionary(),
-    exhausted: dictionary(),
   };
 }
 
@@ -178,15 +186,10 @@ function withBounds(state: OpenBudget): OpenBudget {
   for (const [, held] of entriesOf(state.holds)) {
     const before = countersOf(state.meters, held);
     const after = countersOf(meters, held);
-    const at = { atMs: reservedAtMs(held), timeZone: held.timeZone };
-    for (const { key, window } of after) {
-      if (!before.some((old) => old.key === key)) counters = hold(counters, key, window, at, heldAmounts(held));
-    }
-    for (const { key } of before) {
-      if (!after.some((now) => now.key === key)) counters = post(counters, key, heldAmounts(held), NOTHING);
-    }
+    for (const key of after) if (!before.includes(key)) counters = hold(counters, key, heldAmounts(held));
+    for (const key of before) if (!after.includes(key)) counters = post(counters, key, heldAmounts(held), NOTHING);
   }
-  return { ...state, bounds, meters, counters, rungs: dictionary(), exhausted: dictionary() };
+  return { ...state, bounds, meters, counters, rungs: dictionary() };
 }
 
 export function reserved(state: OpenBudget, data: Data<'Reserved'>): OpenBudget {
@@ -194,9 +197,8 @@ export function reserved(state: OpenBudget, data: Data<'Reserved'>): OpenBudget 
   const atMs = reservedAtMs(held);
   const tidied = atMs >= state.tidiedAtMs + HOUR_MS ? tidy(state, atMs) : state;
   const amounts = heldAmounts(held);
-  const at = { atMs, timeZone: held.timeZone };
   let { counters } = tidied;
-  for (const { key, window } of countersOf(tidied.meters, held)) counters = hold(counters, key, window, at, amounts);
+  for (const key of countersOf(tidied.meters, held)) counters = hold(counters, key, amounts);
   const { turnId } = held.attribution;
   return climb(
     {
@@ -212,14 +214,16 @@ export function reserved(state: OpenBudget, data: Data<'Reserved'>): OpenBudget 
 }
 
 function tidy(state: OpenBudget, atMs: number): OpenBudget {
+  // What was carried still held will be freed from counters that only the month before knows.
+  if (state.carriedHolds.size > 0) return state;
   const counters = forget(state.counters, atMs - FORGET_AFTER_MS);
   if (counters === state.counters) return { ...state, tidiedAtMs: atMs };
-  const isKept = ([name]: readonly [string, unknown]) => get(counters, name.slice(name.indexOf('|') + 1)) !== undefined;
+  const isKept = (balance: string) => get(counters, balance.slice(balance.indexOf('|') + 1)) !== undefined;
   return {
     ...state,
     counters,
-    rungs: dictionary(entriesOf(state.rungs).filter(isKept)),
-    exhausted: dictionary(entriesOf(state.exhausted).filter(isKept)),
+    rungs: dictionary(entriesOf(state.rungs).filter(([name]) => isKept(name.slice(name.indexOf('|') + 1)))),
+    told: dictionary(entriesOf(state.told).filter(([name]) => isKept(balanceOfTold(name)))),
     tidiedAtMs: atMs,
   };
 }
@@ -234,8 +238,9 @@ export function ended(
   const held = get(state.holds, reservationId);
   if (!held) throw new Error('a reservation ended that was not open');
   const [heldThen, usedNow] = [heldAmounts(held), usedAmounts(held, used)];
+  const keys = countersOf(state.meters, held);
   let { counters } = state;
-  for (const { key } of countersOf(state.meters, held)) counters = post(counters, key, heldThen, usedNow);
+  for (const key of keys) counters = post(counters, key, heldThen, usedNow);
   const { turnId } = held.attribution;
   const callsLeft = (get(state.turns, turnId) ?? 1) - 1;
   const ending: Ending = used
@@ -243,7 +248,7 @@ export function ended(
         how: 'charged',
         costPico: used.costPico,
         estimated: used.estimated,
-        expired: how === 'expired' ? { hold: held, usage: used.usage } : null,
+        expired: how === 'expired' ? { hold: held, usage: used.usage, keys } : null,
       }
     : { how: 'released' };
   const after: OpenBudget = {
@@ -264,14 +269,18 @@ function withEnding(state: OpenBudget, reservationId: string, ending: Ending) {
   };
 }
 
+/** What the limits take of an adjustment; below zero where the estimate was too much. */
+export function adjustmentOf(data: Pick<Data<'SettlementAdjusted'>, 'bookedPico' | 'bookedTokens'>): Amounts {
+  return { ...NOTHING, usd: data.bookedPico, tokens: BigInt(data.bookedTokens) };
+}
+
 /** An estimate replaced by the truth, as far as the limits take it. */
 export function adjusted(state: OpenBudget, data: Data<'SettlementAdjusted'>): OpenBudget {
   const ending = endingOf(state, data.reservationId);
   if (ending?.how !== 'charged' || !ending.expired) throw new Error('what was adjusted had not expired');
-  const { hold: held, usage } = ending.expired;
-  const more: Amounts = { ...NOTHING, usd: data.bookedPico, tokens: BigInt(data.bookedTokens) };
+  const { hold: held, usage, keys } = ending.expired;
   let { counters } = state;
-  for (const { key } of countersOf(state.meters, held)) counters = post(counters, key, NOTHING, more);
+  for (const key of keys) counters = post(counters, key, NOTHING, adjustmentOf(data));
   return {
     ...withCounters(state, counters, held),
     recent: corrected(state.recent, reservedAtMs(held), tokensOf(data.usage) - tokensOf(usage)),
@@ -290,18 +299,9 @@ export function carriedSettled(state: OpenBudget, { reservationId, freed }: Data
   for (const [key, amounts] of balances(freed)) {
     const before = counters;
     counters = post(counters, key, NOTHING, minus(NOTHING, amounts));
-    const allowances = state.bounds
-      .filter((bound) => bound.topUps && key.endsWith('|tenant'))
-      .flatMap((bound) => allowancesIn({ ...state, bounds: [bound] }, windowsNamed(key)));
-    topUps = withUse(topUps, allowances, before, counters);
+    topUps = withUse(topUps, allowancesOf(state, [key]), before, counters);
   }
   return { ...state, counters, topUps, carriedHolds: remove(state.carriedHolds, reservationId) };
-}
-
-/** A key's window, under the name of each length: the wrong ones name no counter. */
-function windowsNamed(key: string) {
-  const window = key.slice(0, key.indexOf('|'));
-  return { hour: window, day: window, week: window, month: window, total: window };
 }
 
 /** With other counters, and what follows from them for top-ups. Of counters, only those of one reservation's windows may differ. */
@@ -330,7 +330,8 @@ function climb(
     }
     // Who steps on the ladder is rationed from then on, also while nothing has been settled on it.
     let spentUntilMs = rung?.spentUntilMs ?? atMs;
-    if (spent && isRationed(each)) {
+    // A call that began in the window before was spent there.
+    if (spent && isRationed(each) && windowKeyOf(each.key) === windowsOf(spent.held)[each.bound.window]) {
       const amount = spent.used[each.bound.unit];
       const base = Math.max(spentUntilMs, reservedAtMs(spent.held));
       spentUntilMs = base + lastsMs(amount, each.left + amount, paceMs(state, each, atMs));

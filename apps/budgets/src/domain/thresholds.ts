@@ -1,14 +1,28 @@
 import type { budgets, EventOf } from '@reef/contracts';
 import type { Applied } from './bounds.js';
-import type { Amounts } from './counters.js';
+import { type Amounts, windowKeyOf } from './counters.js';
+import { type Dictionary, get } from './dictionary.js';
 import { windowEndsAtMs } from './windows.js';
 
 type ThresholdCrossed = EventOf<typeof budgets, 'ThresholdCrossed'>;
 
 const THRESHOLDS = [50n, 80n, 90n, 100n] as const;
 
+/** The highest threshold, in percent, that was told of a cap within a window: `unit|window|scope|hard|cap`. Another cap is told anew. */
+export type Told = Dictionary<number>;
+
+export function toldNameOf({ data }: Pick<ThresholdCrossed, 'data'>): string {
+  const whose = data.scope === 'tenant' ? 'tenant' : `${data.scope}:${data.scopeId}`;
+  return `${data.unit}|${data.windowKey}|${whose}|${data.hard ? 'hard' : 'soft'}|${data.cap}`;
+}
+
+/** The balance that was told about, `unit|window|scope`. */
+export function balanceOfTold(name: string): string {
+  return name.slice(0, name.lastIndexOf('|', name.lastIndexOf('|') - 1));
+}
+
 /**
- * What is told when `posted` is added to what is spent: each threshold that is reached by it, of each bound.
+ * What is told when `posted` is added to what is spent: each threshold that is reached by it, of each cap, and that was not told.
  * @param at an instant within the bounds' windows, which may be over by now.
  */
 export function crossedBy(
@@ -16,8 +30,9 @@ export function crossedBy(
   posted: Amounts,
   at: { atMs: number; timeZone: string },
   nowMs: number,
+  told: Told,
 ): ThresholdCrossed[] {
-  return applied.flatMap((each) => {
+  const crossings = applied.flatMap((each) => {
     const more = posted[each.bound.unit];
     if (more <= 0n) return [];
     const before = each.counter?.posted[each.bound.unit] ?? 0n;
@@ -26,6 +41,14 @@ export function crossedBy(
       (threshold) => crossed(each, threshold, before + more, at, nowMs),
     );
   });
+  // A plan and a tenant may have set the same cap.
+  const news = new Map<string, ThresholdCrossed>();
+  for (const crossing of crossings) {
+    const name = toldNameOf(crossing);
+    const { thresholdPercent } = crossing.data;
+    if ((get(told, name) ?? 0) < thresholdPercent) news.set(`${name}|${thresholdPercent}`, crossing);
+  }
+  return [...news.values()];
 }
 
 export function crossed(
@@ -35,8 +58,8 @@ export function crossed(
   { atMs, timeZone }: { atMs: number; timeZone: string },
   nowMs: number,
 ): ThresholdCrossed {
-  // An end user's name may hold any character; a window's key holds no `|`.
-  const [windowKey, scope] = [key.slice(0, key.indexOf('|')), key.slice(key.indexOf('|') + 1)];
+  const windowKey = windowKeyOf(key);
+  const scope = key.slice(windowKey.length + 1);
   const endsAtMs = windowEndsAtMs(bound.window, atMs, timeZone);
   return {
     type: 'ThresholdCrossed',

@@ -46,12 +46,3 @@ export function offsetMsAt(atMs: number, timeZone: string): number {
   const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(atMs / 1_000) * 1_000;
 }
-
-/** The key of an hour: a local date and time to the hour, and outside UTC the clock's offset. */
-export function hourOf(local: string, offsetMs: number, timeZone: string): string {
-  const hour = local.slice(0, 13);
-  if (isUtc(timeZone)) return hour;
-  const minutes = Math.round(Math.abs(offsetMs) / 60_000);
-  const two = (part: number) => String(part).padStart(2, '0');
-  return `${hour}${offsetMs < 0 ? '-' : '+'}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
-}

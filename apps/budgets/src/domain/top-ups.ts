@@ -10,8 +10,8 @@ type Stored = EventOf<typeof budgets, 'WindowOpened'>['data']['topUps'][number];
 export type TopUp = Stored;
 export type TopUps = readonly TopUp[];
 
-/** Different top-ups of a unit that are remembered by id, so that none is booked twice; a tenant tops up now and then. */
-export const TOP_UP_IDS_MAX = 10_000;
+/** The newest top-ups of a unit are remembered by id, so that none is booked twice: years of them, and they fit into one event. */
+export const TOP_UP_IDS_MAX = 2_000;
 
 export function topUpOf(topUps: TopUps, unit: Unit): TopUp | undefined {
   return topUps.find((topUp) => topUp.unit === unit);
@@ -19,7 +19,11 @@ export function topUpOf(topUps: TopUps, unit: Unit): TopUp | undefined {
 
 export function toppedUp(topUps: TopUps, unit: Unit, amount: bigint, topUpId: string): TopUps {
   const before = topUpOf(topUps, unit) ?? { unit, granted: 0n, used: 0n, topUpIds: [] };
-  const after = { ...before, granted: before.granted + amount, topUpIds: [...before.topUpIds, topUpId] };
+  const after = {
+    ...before,
+    granted: before.granted + amount,
+    topUpIds: [...before.topUpIds, topUpId].slice(-TOP_UP_IDS_MAX),
+  };
   return [...topUps.filter((topUp) => topUp.unit !== unit), after];
 }
 

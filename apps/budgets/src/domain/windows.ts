@@ -1,4 +1,4 @@
-import { hourOf, isUtc, offsetMsAt, UTC } from './time-zone.js';
+import { isUtc, offsetMsAt, UTC } from './time-zone.js';
 
 export type Window = 'hour' | 'day' | 'week' | 'month' | 'total';
 export const WINDOWS: readonly Window[] = ['hour', 'day', 'week', 'month', 'total'];
@@ -18,7 +18,8 @@ const LONGEST_MS: Record<Exclude<Window, 'total'>, number> = {
 
 /**
  * The window of each length that an instant lies in, by a zone's clock: `2026-11-22T14`, `2026-11-22`, `2026-W47`, `2026-11`, `total`.
- * Outside UTC an hour also tells the clock's offset, `2026-11-01T01-04:00`: where the clock is set back, one hour comes twice.
+ * An hour is named by when it begins in UTC, `2026-11-22T08:15` where clocks differ from it by a part of an hour: so a name is one
+ * hour where the clock is set back, and stays when a tenant changes its zone.
  */
 export type WindowKeys = Readonly<Record<Window, string>>;
 
@@ -41,12 +42,17 @@ function keysAt(atMs: number, timeZone: string): WindowKeys {
   const localMs = atMs + offsetMsAt(atMs, timeZone);
   const local = new Date(localMs).toISOString();
   return {
-    hour: hourOf(local, localMs - atMs, timeZone),
+    hour: hourAt(Math.floor(localMs / HOUR_MS) * HOUR_MS - (localMs - atMs)),
     day: local.slice(0, 10),
     week: weekAt(localMs),
     month: local.slice(0, 7),
     total: 'total',
   };
+}
+
+function hourAt(startMs: number): string {
+  const start = new Date(startMs).toISOString();
+  return startMs % HOUR_MS === 0 ? start.slice(0, 13) : start.slice(0, 16);
 }
 
 /** ISO 8601: a week begins on Monday and belongs to the year that its Thursday lies in. */
@@ -100,6 +106,30 @@ function endsInUtc(window: Exclude<Window, 'total'>, nowMs: number): number {
       const now = new Date(nowMs);
       return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1);
     }
+  }
+}
+
+/** The westernmost clock is so far behind UTC. */
+const WESTERNMOST_MS = 12 * HOUR_MS;
+
+/**
+ * Until when a clock somewhere names a window by this key, ms since the epoch. So long its use must be remembered: a tenant may
+ * change its zone, and come into a window once more that it had left.
+ */
+export function namedUntilMs(key: string): number {
+  switch (windowOfKey(key)) {
+    case 'total':
+      return Infinity;
+    case 'hour':
+      return Date.parse(key.length === 13 ? `${key}:00Z` : `${key}Z`) + HOUR_MS;
+    case 'day':
+      return Date.parse(key) + DAY_MS + WESTERNMOST_MS;
+    case 'week': {
+      const fourthOfJanuaryMs = Date.UTC(Number(key.slice(0, 4)), 0, 4);
+      return startOfWeekMs(fourthOfJanuaryMs) + Number(key.slice(6)) * 7 * DAY_MS + WESTERNMOST_MS;
+    }
+    case 'month':
+      return endsInUtc('month', Date.parse(`${key}-01`)) + WESTERNMOST_MS;
   }
 }
 
