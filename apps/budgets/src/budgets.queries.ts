@@ -6,7 +6,7 @@ import { DATABASE } from '@reef/service';
 import type { Pool } from 'pg';
 import { Books } from './books.js';
 import { billOf } from './domain/invoice.js';
-import { opened } from './domain/open-budget.js';
+import { opened, type OpenBudget } from './domain/open-budget.js';
 import { rateStandings } from './domain/rates.js';
 import { standings, tenantPressure } from './domain/standing.js';
 import { windowKeysAt } from './domain/windows.js';
@@ -34,11 +34,7 @@ export class BudgetsQueries {
     { tenant }: TenantContext,
   ): Promise<ResultOf<typeof queries.balance>> {
     const nowMs = Date.now();
-    const { month } = windowKeysAt(nowMs);
-    const newest = (await this.books.newest(tenant, month)) ?? month;
-    const { state } = await this.store.load(monthlyBooks, tenant, booksOf(newest));
-    // A tenant without books has what it will be given with its first call.
-    const books = state.status === 'open' ? state : opened(await this.books.opening(month, nowMs));
+    const books = await this.#booksNow(tenant, nowMs);
     const { plan, timeZone, topUps, recent } = books;
     return {
       ok: true,
@@ -51,6 +47,15 @@ export class BudgetsQueries {
         pressure: tenantPressure(books, nowMs),
       },
     };
+  }
+
+  @Query(queries.limits)
+  async limits(
+    _input: InputOf<typeof queries.limits>,
+    { tenant }: TenantContext,
+  ): Promise<ResultOf<typeof queries.limits>> {
+    const { limits, plan } = await this.#booksNow(tenant, Date.now());
+    return { ok: true, value: { limits: [...limits], planLimits: plan.plan.limits } };
   }
 
   @Query(queries.asOf)
@@ -132,6 +137,14 @@ export class BudgetsQueries {
       return BigInt(rows[0]?.cost ?? 0);
     });
     return { ok: true, value: billOf(month, state.status === 'open' ? state.plan.plan : null, usagePico) };
+  }
+
+  /** A tenant without books has what it will be given with its first call. */
+  async #booksNow(tenant: string, nowMs: number): Promise<OpenBudget> {
+    const { month } = windowKeysAt(nowMs);
+    const newest = (await this.books.newest(tenant, month)) ?? month;
+    const { state } = await this.store.load(monthlyBooks, tenant, booksOf(newest));
+    return state.status === 'open' ? state : opened(await this.books.opening(month, nowMs));
   }
 }
 

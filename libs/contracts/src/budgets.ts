@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { command, event, query, service } from './declare.js';
 import { limit, limitScope, limitStanding, limitUnit, limitWindow, pressure, timeZone } from './limits.js';
-import { plan, planId, topUpStanding } from './plans.js';
+import { plan, planId, planLimit, topUpStanding } from './plans.js';
 import { modelId, price, prices, PricesPublished, publishPrices, usage } from './pricing.js';
 import {
   agentId,
@@ -178,6 +178,11 @@ export const budgets = service('budgets', {
         rates: z.array(rateStanding),
         pressure,
       }),
+    }),
+    /** As they were set: the tenant's own, and its plan's. */
+    limits: query({
+      input: emptyObject,
+      output: z.object({ limits: z.array(limit), planLimits: z.array(planLimit) }),
     }),
     /** Under the `platform` context. */
     plans: query({ input: emptyObject, output: z.object({ plans: z.array(plan) }) }),
