@@ -12,6 +12,12 @@ export const usdOf = (amountPico: bigint): string => decimal(amountPico, PICO_DI
 /** `"1.5"` → `1500000000000n`; the text must match USD_PATTERN. */
 export const picoOf = (usd: string): bigint => integer(usd, PICO_DIGITS);
 
+/** An invoice's total: `1250n` → `"12.50"`. */
+export const centsOf = (cents: bigint): string => {
+  const text = cents.toString().padStart(3, '0');
+  return `${text.slice(0, -2)}.${text.slice(-2)}`;
+};
+
 export const usdPerMillionOf = (picoPerToken: bigint): string => decimal(picoPerToken, PER_MILLION_DIGITS);
 export const picoPerTokenOf = (usdPerMillion: string): bigint => integer(usdPerMillion, PER_MILLION_DIGITS);
 

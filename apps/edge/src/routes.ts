@@ -7,9 +7,11 @@ import { historyRoutes } from './api/history.js';
 import { keyRoutes } from './api/keys.js';
 import { memoryRoutes } from './api/memories.js';
 import { operationsRoutes } from './api/operations.js';
+import { planRoutes } from './api/plans.js';
 import { platformRoutes } from './api/platform.js';
 import { priceRoutes } from './api/prices.js';
 import { platformCostRoutes, spendingRoutes } from './api/spending.js';
+import { webhookRoutes } from './api/webhooks.js';
 import { consolePage } from './console/console.js';
 import { docsPage } from './http/docs.js';
 import { openApi } from './http/openapi.js';
@@ -69,10 +71,12 @@ export const routes: readonly Route[] = [
   ...fileRoutes,
   ...memoryRoutes,
   ...spendingRoutes,
+  ...webhookRoutes,
   ...historyRoutes,
   ...activityRoutes,
   ...keyRoutes,
   ...platformRoutes,
+  ...planRoutes,
   ...platformCostRoutes,
   ...priceRoutes,
   ...operationsRoutes,

@@ -1,7 +1,7 @@
 import { agentView, budgets, dispatch, identity, instant, telemetry } from '@reef/contracts';
 import { z } from 'zod';
 import { ok, pageQuery, route } from '../http/route.js';
-import { standing, standingToHttp } from './spending.js';
+import { standing, standingToHttp } from './amounts.js';
 
 const TENANT = '/api/tenants/{tenant}';
 const { status, members } = identity.queries.asOf.output.shape;

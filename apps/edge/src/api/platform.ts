@@ -1,7 +1,8 @@
-import { identity, tenantId } from '@reef/contracts';
+import { identity, type Result, tenantId } from '@reef/contracts';
 import { z } from 'zod';
+import type { Identity } from '../auth/contexts.js';
 import { NOT_FOUND } from '../http/refusals.js';
-import { pageQuery, route } from '../http/route.js';
+import { type Call, ok, pageQuery, route } from '../http/route.js';
 import { activityOf, activityView } from './activity.js';
 
 const TENANTS = '/api/platform/tenants';
@@ -44,10 +45,16 @@ export const platformRoutes = [
     params,
     answer: { status: 200, body: activityView },
     handle: async (call) => {
-      const as = { ...call.caller, tenant: call.params.tenant };
-      const known = await call.ask(identity.queries.asOf, { at: new Date().toISOString() }, { as });
-      if (!known.ok) return known;
-      return known.value.status === 'absent' ? NOT_FOUND : activityOf(call, as);
+      const as = await asTenant(call, call.params.tenant);
+      return as.ok ? activityOf(call, as.value) : as;
     },
   }),
 ];
+
+/** The operator, for something of one tenant; a tenant that does not exist is not made by speaking of it. */
+export async function asTenant(call: Call, tenant: string): Promise<Result<Identity>> {
+  const as = { ...call.caller, tenant };
+  const known = await call.ask(identity.queries.asOf, { at: new Date().toISOString() }, { as });
+  if (!known.ok) return known;
+  return known.value.status === 'absent' ? NOT_FOUND : ok(as);
+}

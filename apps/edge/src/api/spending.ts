@@ -1,32 +1,21 @@
-import { budgets, costGroup, limit, limitStanding, pressure, telemetry } from '@reef/contracts';
+import { budgets, costGroup, pressure, rateStanding, telemetry, timeZone } from '@reef/contracts';
 import { z } from 'zod';
-import { picoOf, USD_PATTERN, usdOf } from '../money.js';
+import { centsOf, usdOf } from '../money.js';
 import { andThen, route } from '../http/route.js';
+import {
+  limitBody,
+  limitToContract,
+  limitToHttp,
+  planLimitBody,
+  standing,
+  standingToHttp,
+  topUp,
+  topUpToHttp,
+} from './amounts.js';
 
 const TENANT = '/api/tenants/{tenant}';
-type Unit = z.output<typeof limit>['unit'];
-
-const quantity = z.string().regex(USD_PATTERN, 'a decimal with at most twelve decimals, as text');
-const limitShape = limit.shape;
-const limitBody = z
-  .strictObject({ ...limitShape, cap: quantity })
-  .refine(({ unit, cap }) => unit === 'usd' || !cap.includes('.'), {
-    path: ['cap'],
-    message: 'tokens, messages and requests are whole numbers',
-  });
-
-export const standing = z.object({
-  scope: limitStanding.shape.scope,
-  scopeId: z.string().nullable(),
-  window: limitStanding.shape.window,
-  unit: limitStanding.shape.unit,
-  cap: z.string(),
-  posted: z.string(),
-  held: z.string(),
-  left: z.string(),
-  windowEndsAt: z.string().nullable(),
-  hard: z.boolean(),
-});
+const { plan } = budgets.queries.balance.output.shape;
+const { month, markupBasisPoints } = budgets.queries.invoice.output.shape;
 
 const tokens = z.object({
   input: z.int(),
@@ -42,42 +31,34 @@ const costRow = z
 
 const dayRange = { from: telemetry.queries.costs.input.shape.from, to: telemetry.queries.costs.input.shape.to };
 
-const spell = (unit: Unit, amount: bigint) => (unit === 'usd' ? usdOf(amount) : amount.toString());
-const read = (unit: Unit, text: string) => (unit === 'usd' ? picoOf(text) : BigInt(text));
-
-export const limitToContract = (body: z.output<typeof limitBody>): z.output<typeof limit> => ({
-  ...body,
-  cap: read(body.unit, body.cap),
-});
-
-export function standingToHttp(row: z.output<typeof limitStanding>): z.output<typeof standing> {
-  const { cap, posted, held, left, ...rest } = row;
-  return {
-    ...rest,
-    cap: spell(row.unit, cap),
-    posted: spell(row.unit, posted),
-    held: spell(row.unit, held),
-    left: spell(row.unit, left),
-  };
-}
-
 export const spendingRoutes = [
   route({
     method: 'GET',
     path: `${TENANT}/budget`,
-    summary: 'Every limit: its cap, what is spent, held and left, when its window ends, and the pressure',
+    summary: 'The plan, every limit with what is spent, held and left of it, top-ups, rates, and the pressure',
     access: { plane: 'tenant', role: 'viewer' },
-    answer: { status: 200, body: z.object({ limits: z.array(standing), pressure }) },
+    answer: {
+      status: 200,
+      body: z.object({
+        plan,
+        timeZone: z.string(),
+        limits: z.array(standing),
+        topUps: z.array(topUp),
+        rates: z.array(rateStanding),
+        pressure,
+      }),
+    },
     handle: async (call) =>
       andThen(await call.ask(budgets.queries.balance, {}), (balance) => ({
+        ...balance,
         limits: balance.limits.map(standingToHttp),
-        pressure: balance.pressure,
+        topUps: balance.topUps.map(topUpToHttp),
       })),
   }),
   route({
     method: 'PUT',
     path: `${TENANT}/limits`,
-    summary: 'Replace all limits; what is spent stays spent',
+    summary: "Replace the tenant's own limits, which narrow its plan's; what is spent stays spent",
     access: { plane: 'tenant', role: 'admin' },
     body: z.strictObject({ limits: z.array(limitBody).max(50) }),
     answer: { status: 200, body: z.object({ limits: z.array(limitBody) }) },
@@ -86,6 +67,61 @@ export const spendingRoutes = [
         await call.ask(budgets.commands.setLimits, { limits: call.body.limits.map(limitToContract) }),
         () => call.body,
       ),
+  }),
+  route({
+    method: 'GET',
+    path: `${TENANT}/limits`,
+    summary: "The tenant's own limits, as PUT takes them, and its plan's",
+    access: { plane: 'tenant', role: 'viewer' },
+    answer: {
+      status: 200,
+      body: z.object({ limits: z.array(limitBody), planLimits: z.array(planLimitBody) }),
+    },
+    handle: async (call) =>
+      andThen(await call.ask(budgets.queries.limits, {}), ({ limits, planLimits }) => ({
+        limits: limits.map(limitToHttp),
+        planLimits: planLimits.map(limitToHttp),
+      })),
+  }),
+  route({
+    method: 'PUT',
+    path: `${TENANT}/time-zone`,
+    summary: 'By whose clock hours, days, weeks and months begin from now on',
+    access: { plane: 'tenant', role: 'admin' },
+    body: z.strictObject({ timeZone }),
+    answer: { status: 200, body: z.object({ timeZone }) },
+    handle: async (call) => andThen(await call.ask(budgets.commands.setTimeZone, call.body), () => call.body),
+  }),
+  route({
+    method: 'GET',
+    path: `${TENANT}/invoice`,
+    summary: 'What is owed for a month (UTC): exact amounts, and their sum rounded to the cent',
+    access: { plane: 'tenant', role: 'viewer' },
+    query: z.strictObject({ month }),
+    answer: {
+      status: 200,
+      body: z.object({
+        month,
+        plan: plan.extend({ priceUsd: z.string() }).nullable(),
+        usageUsd: z.string(),
+        markupBasisPoints,
+        markupUsd: z.string(),
+        totalUsd: z.string(),
+      }),
+    },
+    handle: async (call) =>
+      andThen(await call.ask(budgets.queries.invoice, call.query), (invoice) => ({
+        month: invoice.month,
+        plan: invoice.plan && {
+          plan: invoice.plan.plan,
+          name: invoice.plan.name,
+          priceUsd: usdOf(invoice.plan.pricePico),
+        },
+        usageUsd: usdOf(invoice.usagePico),
+        markupBasisPoints: invoice.markupBasisPoints,
+        markupUsd: usdOf(invoice.markupPico),
+        totalUsd: centsOf(invoice.totalCents),
+      })),
   }),
   route({
     method: 'GET',

@@ -6,11 +6,18 @@ import {
   type Refusal,
   type telemetry,
   type TransportRefusal,
+  type webhooks,
   type workspace,
 } from '@reef/contracts';
 
 type Contracts =
-  typeof budgets | typeof dispatch | typeof identity | typeof memory | typeof telemetry | typeof workspace;
+  | typeof budgets
+  | typeof dispatch
+  | typeof identity
+  | typeof memory
+  | typeof telemetry
+  | typeof webhooks
+  | typeof workspace;
 type RequestsOf<C> = C extends { commands: infer Commands; queries: infer Queries }
   ? Commands[keyof Commands] | Queries[keyof Queries]
   : never;
@@ -100,6 +107,11 @@ const STATUS = {
   valid_from_refused: 400,
   price_book_full: 409,
   model_repeated: 400,
+
+  url_refused: 400,
+  webhook_taken: 409,
+  too_many_webhooks: 409,
+  webhook_not_found: 404,
 
   agent_taken: 409,
   agent_not_found: 404,
