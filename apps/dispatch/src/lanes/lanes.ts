@@ -46,6 +46,8 @@ interface Link {
   readonly refusedUntilMs: Map<string, number>;
   owner: { readonly worker: string; readonly fence: number } | null;
   locating: Promise<void> | null;
+  /** A turn has ended, and the word of it may be lost: the owner is told once more what is left here. */
+  hasEnded: boolean;
   announcedAtMs: number;
   usedAtMs: number;
 }
@@ -147,7 +149,10 @@ export class Lanes implements OnModuleInit {
     const { lane } = link;
     link.usedAtMs = Date.now();
     if (this.owned.fenceOf(lane) !== null) this.owned.end(lane, id, used);
-    else this.#tell(link, (fence) => ({ type: 'end', lane, fence, id, used }));
+    else {
+      link.hasEnded = true;
+      this.#tell(link, (fence) => ({ type: 'end', lane, fence, id, used }));
+    }
   }
 
   #tell({ owner }: Link, message: (fence: number) => LaneMessage): void {
@@ -172,6 +177,7 @@ export class Lanes implements OnModuleInit {
     const { lane, owner } = link;
     if (!owner) return;
     link.announcedAtMs = Date.now();
+    link.hasEnded = false;
     const entries = [...link.entries.values()];
     if (owner.worker === this.worker) {
       const granted = this.owned.announce(lane, this.worker, entries.map(announcedOf));
@@ -181,8 +187,10 @@ export class Lanes implements OnModuleInit {
     }
     const turns = entries.map(({ isRunning, ...entry }) => ({ ...turnOf(entry), isRunning }));
     const answer = await this.post.request(owner.worker, { type: 'announce', lane, fence: owner.fence, turns });
-    if (answer?.status === 'heard') this.#granted(owner.worker, { lane, fence: owner.fence, ids: answer.granted });
-    else if (link.owner === owner) link.owner = null;
+    if (answer?.status === 'heard')
+      return this.#granted(owner.worker, { lane, fence: owner.fence, ids: answer.granted });
+    link.hasEnded = true;
+    if (link.owner === owner) link.owner = null;
   }
 
   /** A grant counts only under the lease that is known: one of an earlier lease is not known to the owner of this one. */
@@ -247,7 +255,7 @@ export class Lanes implements OnModuleInit {
     const nowMs = Date.now();
     for (const link of this.#links.values())
       if (this.#isIdle(link) && nowMs - link.usedAtMs > IDLE_MS) this.#forget(link);
-    const inUse = [...this.#links.values()].filter(({ entries }) => entries.size > 0);
+    const inUse = [...this.#links.values()].filter(({ entries, hasEnded }) => entries.size > 0 || hasEnded);
     await Promise.all(inUse.map((link) => this.#lookAfterOne(link, nowMs)));
   }
 
@@ -272,6 +280,7 @@ export class Lanes implements OnModuleInit {
       refusedUntilMs: new Map(),
       owner: null,
       locating: null,
+      hasEnded: false,
       announcedAtMs: 0,
       usedAtMs: Date.now(),
     };
@@ -279,8 +288,8 @@ export class Lanes implements OnModuleInit {
     return link;
   }
 
-  #isIdle({ lane, entries, locating }: Link): boolean {
-    return entries.size === 0 && locating === null && this.owned.isEmpty(lane);
+  #isIdle({ lane, entries, hasEnded, locating }: Link): boolean {
+    return entries.size === 0 && !hasEnded && locating === null && this.owned.isEmpty(lane);
   }
 
   #forget({ lane }: Link): void {
