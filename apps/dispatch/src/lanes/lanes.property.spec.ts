@@ -141,7 +141,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kill: fc.nat({ max: 2 }) }) },
 );
 
-afterEach(() => jest.restoreAllMocks());
+afterEach(() => void jest.restoreAllMocks());
 
 test('whatever is lost, late, or dies, no more run than may, and in the end everybody has had a turn', async () => {
   await fc.assert(
