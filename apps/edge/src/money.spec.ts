@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { picoOf, picoPerTokenOf, USD_PATTERN, usdOf, usdPerMillionOf } from './money.js';
+import { centsOf, picoOf, picoPerTokenOf, USD_PATTERN, usdOf, usdPerMillionOf } from './money.js';
 
 describe('money', () => {
   test('a pico-USD is the twelfth decimal of a dollar', () => {
@@ -29,3 +29,6 @@ describe('money', () => {
     fc.assert(fc.property(fc.bigInt({ min: 0n, max: 10n ** 29n }), (pico) => picoOf(usdOf(pico)) === pico));
   });
 });
+
+test('an invoice has two decimals, however little it is', () =>
+  expect([0n, 5n, 99n, 100n, 123_456n].map(centsOf)).toEqual(['0.00', '0.05', '0.99', '1.00', '1234.56']));

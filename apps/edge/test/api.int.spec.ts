@@ -118,8 +118,11 @@ describe('the edge', () => {
       edge.services.answer(budgets.queries.balance, () => ({
         ok: true,
         value: {
+          plan: { plan: 'starter', name: 'Starter' },
+          timeZone: 'UTC',
           limits: [
             {
+              setBy: 'plan',
               scope: 'tenant',
               scopeId: null,
               window: 'month',
@@ -132,6 +135,8 @@ describe('the edge', () => {
               hard: true,
             },
           ],
+          topUps: [],
+          rates: [],
           pressure: { utilisation: 0.5, step: 'free' },
         },
       }));

@@ -1,4 +1,5 @@
-import type { LiveFrame } from '@reef/contracts';
+import { type LiveFrame, pressure, rateStanding, type Refusal } from '@reef/contracts';
+import { z } from 'zod';
 
 type Admitted = Extract<LiveFrame, { type: 'admitted' }>;
 
@@ -30,4 +31,38 @@ export function admissionHeaders({ pressure, rates }: Pick<Admitted, 'pressure' 
       .join(', ');
   }
   return headers;
+}
+
+const rated = z.object({
+  rate: rateStanding.shape.rate,
+  cap: rateStanding.shape.cap,
+  retryAfterMs: z.number().optional(),
+});
+
+/** What a refusal knows of the same: which rate was full and until when, or how near to a cap the tenant was held back. */
+export function refusalHeaders({ code, details }: Refusal): Record<string, string> {
+  switch (code) {
+    case 'budget_exhausted':
+      return { 'x-reef-pressure': 'refused' satisfies Admitted['pressure']['step'] };
+    case 'paced': {
+      const held = pressure.safeParse(details);
+      return held.success ? admissionHeaders({ pressure: held.data, rates: [] }) : {};
+    }
+    case 'rate_limited':
+    case 'call_too_large': {
+      const full = rated.safeParse(details);
+      if (!full.success) return {};
+      const { rate, cap, retryAfterMs } = full.data;
+      const name = NAMES[rate];
+      return {
+        [`x-ratelimit-limit-${name}`]: String(cap),
+        // Of tokens something may be left, and too little.
+        ...(code === 'rate_limited' && rate !== 'tokensPerMinute' && { [`x-ratelimit-remaining-${name}`]: '0' }),
+        ...(retryAfterMs !== undefined &&
+          rate !== 'concurrentTurns' && { [`x-ratelimit-reset-${name}`]: `${Math.ceil(retryAfterMs / 1_000)}s` }),
+      };
+    }
+    default:
+      return {};
+  }
 }

@@ -4,7 +4,8 @@ import { type Code, REFUSAL_CODES, refused, statusOf } from '../http/refusals.js
 import { type Call, SENT } from '../http/route.js';
 import { idFrom, sha256 } from '../ids.js';
 import { LIMITS } from '../limits.js';
-import { admissionHeaders } from './admission-headers.js';
+import { admissionHeaders, refusalHeaders } from './admission-headers.js';
+import { spelledBudget } from './budget-refusal.js';
 import type { TurnRequest } from './chat-request.js';
 import { EventStream } from './event-stream.js';
 import type { Ending, Reply } from './reply.js';
@@ -230,6 +231,7 @@ function sendWhole(call: Call, json: string): typeof SENT {
 /** Part of the work may be done and paid for: a client that retries by itself would pay twice. A queue's "later" stays a "later". */
 function doNotRetry(call: Call, refusal: Refusal): Refusal {
   if (statusOf(refusal.code) !== 429) call.reply.header('x-should-retry', 'false');
+  call.reply.headers(refusalHeaders(refusal));
   return refusal;
 }
 
@@ -239,6 +241,6 @@ export function failureOf(
 ): Refusal {
   if (!failure) return refused('turn_failed', 'the turn failed');
   const { code, message, details } = failure;
-  if (REFUSAL_CODES.includes(code)) return refused(code as Code, message, details);
+  if (REFUSAL_CODES.includes(code)) return spelledBudget(refused(code as Code, message, details));
   return refused('turn_failed', message, { ...details, reason: code });
 }
