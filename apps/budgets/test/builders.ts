@@ -6,7 +6,8 @@ import type { Price } from '../src/domain/money.js';
 // What the specs of this folder have in common; ids and other noise stay out of them.
 
 type DataOf<Type extends BudgetEvent['type']> = Extract<BudgetEvent, { type: Type }>['data'];
-type CommandDataOf<Type extends BudgetCommand['type']> = Extract<BudgetCommand, { type: Type }>['data'];
+type CommandOf<Type extends BudgetCommand['type']> = Extract<BudgetCommand, { type: Type }>;
+type CommandDataOf<Type extends BudgetCommand['type']> = CommandOf<Type>['data'];
 
 export const NOON = '2026-11-22T12:00:00.000Z';
 export const NOON_MS = Date.parse(NOON);
@@ -34,6 +35,13 @@ export const limitOf = (change: Partial<Limit>): Limit => ({
   unit: 'usd',
   cap: 1_000n,
   hard: true,
+  ...change,
+});
+
+/** A plan's limit on the tenant. */
+export const ofTenant = (change: Partial<Plan['limits'][number]>): Plan['limits'][number] => ({
+  ...limitOf({}),
+  topUps: false,
   ...change,
 });
 
@@ -96,7 +104,7 @@ export const reserve = (
   name: string | number,
   [inputTokensMax, outputTokensMax]: [number, number],
   change: Partial<CommandDataOf<'reserve'>> = {},
-): Extract<BudgetCommand, { type: 'reserve' }> => ({
+): CommandOf<'reserve'> => ({
   type: 'reserve',
   data: {
     reservationId: idOf(name),
@@ -148,7 +156,7 @@ export const settle = (
   name: string | number,
   used: [inputTokens: number, outputTokens: number] | null,
   change: Partial<CommandDataOf<'settle'>> = {},
-): BudgetCommand => ({
+): CommandOf<'settle'> => ({
   type: 'settle',
   data: {
     reservationId: idOf(name),
@@ -185,9 +193,12 @@ export const settled = (
   },
 });
 
-export const release = (name: string | number): BudgetCommand => ({
+export const release = (
+  name: string | number,
+  change: Partial<CommandDataOf<'release'>> = {},
+): CommandOf<'release'> => ({
   type: 'release',
-  data: { reservationId: idOf(name), window: '2026-11', nowMs: NOON_MS, withNext: false },
+  data: { reservationId: idOf(name), window: '2026-11', nowMs: NOON_MS, withNext: false, ...change },
 });
 
 export const setLimits = (...limits: Limit[]): BudgetCommand => ({
@@ -197,7 +208,7 @@ export const setLimits = (...limits: Limit[]): BudgetCommand => ({
 
 export const limitsSet = (...limits: Limit[]): BudgetEvent => ({ type: 'LimitsSet', data: { limits, setAt: NOON } });
 
-export const expire = (nowMs: number, change: Partial<CommandDataOf<'expire'>> = {}): BudgetCommand => ({
+export const expire = (nowMs: number, change: Partial<CommandDataOf<'expire'>> = {}): CommandOf<'expire'> => ({
   type: 'expire',
   data: { nowMs, withNext: false, deadWorkers: [], outputTokensSeen: {}, ...change },
 });
