@@ -9,6 +9,8 @@ const toolCall = z.strictObject({
 
 /** One answer of the model. A script has one step for each round of tool results. */
 const step = z.strictObject({
+  /** Names the answer in `GET /served`. */
+  label: z.string().max(200).optional(),
   text: z.string().optional(),
   /** Adds a filler text of exactly so many tokens. */
   tokens: z.int().min(0).max(fillerTokensMax).optional(),

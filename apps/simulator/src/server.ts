@@ -9,6 +9,7 @@ import { personaReply } from './persona.js';
 import type { CompletionRequest } from './request.js';
 import { completionRequest, sinceLastUser } from './request.js';
 import type { Step } from './script.js';
+import { ServedCalls } from './served.js';
 import { stepOf } from './script.js';
 
 const bodyBytesMax = 20 * 1024 * 1024;
@@ -39,6 +40,7 @@ export interface Simulator {
 export function createSimulator(config: SimulatorConfig): Simulator {
   const stats: SimulatorStats = { requests: 0, refused: 0, promptTokens: 0, completionTokens: 0, aborted: 0 };
   const attempts = new Map<string, number>();
+  const servedCalls = new ServedCalls();
   let draining = false;
   let inFlight = 0;
   let drained = () => {};
@@ -65,6 +67,7 @@ export function createSimulator(config: SimulatorConfig): Simulator {
     if (route === 'GET /readyz')
       return sendJson(response, draining ? 503 : 200, { status: draining ? 'draining' : 'ok' });
     if (route === 'GET /stats') return sendJson(response, 200, stats);
+    if (route === 'GET /served') return sendJson(response, 200, { calls: servedCalls.all() });
     if (!authorised(request, config.apiKey)) {
       return sendError(response, 401, 'Incorrect API key provided.', 'invalid_request_error', 'invalid_api_key');
     }
@@ -115,11 +118,14 @@ export function createSimulator(config: SimulatorConfig): Simulator {
     const firstTokenMs = step.delayMs ?? config.latencyMs;
     const tokensPerSecond = step.tokensPerSecond ?? config.tokensPerSecond;
     stats.promptTokens += served.promptTokens;
+    const note = servedCalls.begin(step.label, served.promptTokens);
 
     if (request.stream === true) {
       const chunks = streamChunks(completion, usage, request.stream_options?.include_usage === true);
       stream(response, chunks, { firstTokenMs, tokensPerSecond, step }, (tokens, ended) => {
-        stats.completionTokens += ended === 'finished' ? served.completionTokens : tokens;
+        const completionTokens = ended === 'finished' ? served.completionTokens : tokens;
+        stats.completionTokens += completionTokens;
+        note({ completionTokens, end: ended });
         if (ended === 'aborted') stats.aborted += 1;
       });
       return;
@@ -128,6 +134,10 @@ export function createSimulator(config: SimulatorConfig): Simulator {
     const timer = setTimeout(
       () => {
         stats.completionTokens += served.completionTokens;
+        note({
+          completionTokens: served.completionTokens,
+          end: step.dropAfterChunks === undefined ? 'finished' : 'dropped',
+        });
         if (step.dropAfterChunks !== undefined) return void response.destroy();
         sendText(response, 200, 'application/json', wholeAnswer(completion, usage));
       },
@@ -135,7 +145,9 @@ export function createSimulator(config: SimulatorConfig): Simulator {
     );
     response.once('close', () => {
       clearTimeout(timer);
-      if (!response.writableFinished && step.dropAfterChunks === undefined) stats.aborted += 1;
+      if (response.writableFinished || step.dropAfterChunks !== undefined) return;
+      stats.aborted += 1;
+      note({ end: 'aborted' });
     });
   }
 

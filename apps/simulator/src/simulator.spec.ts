@@ -7,6 +7,7 @@ import type { SimulatorConfig } from './config.js';
 import { configFromEnvironment } from './config.js';
 import { createSimulator } from './server.js';
 import type { Step } from './script.js';
+import type { ServedCall } from './served.js';
 
 async function start(config: Partial<SimulatorConfig> = {}) {
   const simulator = createSimulator({ latencyMs: 0, tokensPerSecond: 0, failEvery: 0, ...config });
@@ -269,6 +270,25 @@ describe('misbehaviour on request', () => {
     await until(() => simulator.stats.aborted === 1);
     expect(simulator.stats.completionTokens - before).toBeGreaterThan(3);
     expect(simulator.stats.completionTokens - before).toBeLessThan(100);
+  });
+
+  test('each answer is counted by itself, as far as it went out, under the name that its script gave it', async () => {
+    await using simulator = await start();
+    await collect(await simulator.play([{ label: 'whole', tokens: 20 }]));
+    const stream = await simulator.play([{ label: 'left', tokens: 10_000, tokensPerSecond: 100 }]);
+    let chunks = 0;
+    for await (const _ of stream) if (++chunks > 5) break;
+    await expect(collect(await simulator.play([{ text: 'one two three', dropAfterChunks: 2 }]))).rejects.toThrow();
+    await until(() => simulator.stats.aborted === 1);
+    const { calls } = (await (await fetch(`${simulator.url}/served`)).json()) as { calls: ServedCall[] };
+    expect(calls).toMatchObject([
+      { label: 'whole', completionTokens: 20, end: 'finished' },
+      { label: 'left', end: 'aborted' },
+      { label: null, completionTokens: 2, end: 'dropped' },
+    ]);
+    expect(calls.reduce((sum, { completionTokens }) => sum + completionTokens, 0)).toBe(
+      simulator.stats.completionTokens,
+    );
   });
 
   test('nonsense is not JSON', async () => {
