@@ -10,7 +10,8 @@ const PROGRESS_EVERY_MS = 250;
 /** That this process lives is told at least this often, ms; after nine seconds of silence its calls are charged as they stand. */
 const HEARTBEAT_MS = 3_000;
 const CALLS_PER_MESSAGE_MAX = 2_000;
-const TIMEOUT_MS = 2_000;
+/** What a budgets that just died was told is told to another one this soon, ms: until then this process's death would cost what was not heard. */
+const TIMEOUT_MS = 500;
 
 interface OpenCall {
   readonly tenant: string;
@@ -76,11 +77,19 @@ export class OpenCalls implements OnModuleInit, BeforeApplicationShutdown {
         { timeoutMs: TIMEOUT_MS },
       );
       if (answer.ok) this.#toldAtMs = performance.now();
-      else this.logger.warn({ code: answer.code }, 'budgets did not hear that this process lives');
+      else {
+        this.#tellAgain(told);
+        this.logger.warn({ code: answer.code }, 'budgets did not hear that this process lives');
+      }
     } catch (error) {
+      this.#tellAgain(told);
       this.logger.warn({ err: error }, 'budgets did not hear that this process lives');
     } finally {
       this.#telling = false;
     }
+  }
+
+  #tellAgain(told: readonly string[]): void {
+    for (const reservationId of told) if (this.#open.has(reservationId)) this.#changed.add(reservationId);
   }
 }
