@@ -52,6 +52,17 @@ const price = {
   outputUsdPerMillion: '1',
 };
 
+const plan = {
+  plan: 'made-by-a-probe',
+  name: 'Probe',
+  priceUsd: '1',
+  markupBasisPoints: 0,
+  limits: [],
+  rates: { requestsPerMinute: null, tokensPerMinute: null, concurrentTurns: null },
+  weight: 1,
+  paceOverSeconds: 0,
+};
+
 /** A body that fits, for every operation that takes JSON: a new one has to be added here before the journeys pass. */
 const bodies: Readonly<Record<string, unknown>> = {
   'POST /v1/chat/completions': { model: 'openclaw', messages: [{ role: 'user', content: 'Hello' }] },
@@ -63,13 +74,19 @@ const bodies: Readonly<Record<string, unknown>> = {
   'POST /api/tenants/{tenant}/memories': { agent: 'main', text: 'Put there by a probe' },
   'POST /api/tenants/{tenant}/memories/recall': { agent: 'main', text: 'pearl' },
   'PUT /api/tenants/{tenant}/limits': { limits: [] },
+  'PUT /api/tenants/{tenant}/time-zone': { timeZone: 'Europe/Berlin' },
+  'POST /api/tenants/{tenant}/webhooks': { url: 'https://probe.example/' },
   'POST /api/tenants/{tenant}/keys': { name: 'made by a probe' },
   'POST /api/platform/tenants/{tenant}/suspend': { reason: 'a probe' },
   'PUT /api/platform/prices': { prices: [price] },
+  'PUT /api/platform/plans': { plans: [plan] },
+  'PUT /api/platform/tenants/{tenant}/plan': { plan: 'starter' },
+  'POST /api/platform/tenants/{tenant}/top-ups': { unit: 'usd', amount: '1' },
 };
 /** Queries that an operation cannot do without. */
 const queries: Readonly<Record<string, string>> = {
   'GET /api/tenants/{tenant}/as-of': `at=${day}T00:00:00.000Z`,
+  'GET /api/tenants/{tenant}/invoice': `month=${day.slice(0, 7)}`,
 };
 
 /** The operation as a request, its parameters filled in; throws where nobody has said what it takes. */

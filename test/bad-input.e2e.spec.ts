@@ -313,6 +313,7 @@ describe('what does not fit', () => {
     path: 'main/kept.md',
     memory: '0190b3f0-0000-7000-8000-000000000000',
     key: 'a1b2c3d4e5f6a7b8',
+    webhook: '0190b3f0-0000-7000-8000-000000000000',
     id: 'openclaw/main',
   });
   const ofTenant = () => operations.filter(({ plane }) => plane === 'tenant');

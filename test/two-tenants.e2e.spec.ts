@@ -33,6 +33,7 @@ describe('of two tenants, one', () => {
       path: 'pearl-diver/nothing.md',
       memory: randomUUID(),
       key: 'a1b2c3d4e5f6a7b8',
+      webhook: randomUUID(),
       id: 'openclaw/no-agent-here',
       tenant: 'no-such-tenant-here',
     };
@@ -54,7 +55,7 @@ describe('of two tenants, one', () => {
     }
   }, 60_000);
 
-  test('cannot tell another tenant’s agent, session, turn, file, memory or key from one that does not exist', async () => {
+  test('cannot tell another tenant’s agent, session, turn, file, memory, key or webhook from one that does not exist', async () => {
     const named = ofPlane('tenant', 'agents').filter(
       (operation) =>
         operation.inPath.some((name) => name !== 'tenant') &&
@@ -318,6 +319,10 @@ async function furnish(tenant: Tenant): Promise<Record<string, string>> {
     200,
   );
   const key = await made(tenant.ask('POST', `${tenant.path}/keys`, { json: { name: SECRET } }), 201);
+  const webhook = await made(
+    tenant.ask('POST', `${tenant.path}/webhooks`, { json: { url: `https://example.com/${SECRET}` } }),
+    201,
+  );
   return {
     agent: 'pearl-diver',
     session: 'the-dive',
@@ -325,6 +330,7 @@ async function furnish(tenant: Tenant): Promise<Record<string, string>> {
     path,
     memory: memory.json['memoryId']!,
     key: key.json['keyId']!,
+    webhook: webhook.json['webhookId']!,
     id: 'openclaw/pearl-diver',
     '?agent': 'pearl-diver',
     '?user': 'ada',
