@@ -3,7 +3,6 @@ import type { Refusal, Result, TenantContext } from '@reef/contracts';
 import { EventStore, isRefusal, refuse, Views } from '@reef/eventing';
 import { type Budget, budget, type BudgetCommand, type BudgetEvent, FRESH, freedBy } from './domain/budget.js';
 import type { Opening } from './domain/carry.js';
-import { get } from './domain/dictionary.js';
 import type { OpenBudget } from './domain/open-budget.js';
 import { windowKeysAt } from './domain/windows.js';
 import { PlanCatalogue } from './plan-catalogue.js';
@@ -14,6 +13,7 @@ type Spending = Extract<
   BudgetCommand,
   { type: 'reserve' | 'setLimits' | 'setTimeZone' | 'assignPlan' | 'topUp' | 'noteExhausted' }
 >;
+type NotingExhausted = Extract<BudgetCommand, { type: 'noteExhausted' }>;
 type WindowOpened = Extract<BudgetEvent, { type: 'WindowOpened' }>['data'];
 type Ending = Extract<BudgetCommand, { type: 'settle' | 'release' | 'expire' }>;
 type Reply<Value> = (state: OpenBudget, events: readonly BudgetEvent[]) => Value;
@@ -83,11 +83,14 @@ export class Books {
     );
   }
 
-  /** Whether it was told that a bound is used up, as far as this process remembers. */
-  async isExhausted(tenant: string, nowMs: number, name: string): Promise<boolean> {
-    const stream = booksOf(windowKeysAt(nowMs).month);
-    const { state } = await this.store.load(monthlyBooks, tenant, stream, { mayBeStale: true });
-    return state.status === 'open' && get(state.exhausted, name) !== undefined;
+  /** Tells that a limit is used up, unless this process remembers that it was told: refusals may come by the thousand. */
+  async noteExhausted(context: TenantContext, data: NotingExhausted['data']): Promise<void> {
+    const note: NotingExhausted = { type: 'noteExhausted', data };
+    const stream = booksOf(windowKeysAt(data.nowMs).month);
+    const { state } = await this.store.load(monthlyBooks, context.tenant, stream, { mayBeStale: true });
+    const decided = budget.decide(note, state);
+    if (!isRefusal(decided) && decided.length === 0) return;
+    await this.spend(context, data.nowMs, note, () => undefined);
   }
 
   /** The first books of a tenant, as they would be opened. */

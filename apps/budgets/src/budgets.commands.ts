@@ -174,20 +174,9 @@ export class BudgetsCommands {
     { attribution }: InputOf<typeof commands.reserve>,
     details: Readonly<Record<string, unknown>> = {},
   ): void {
-    const nowMs = Date.now();
-    const name = String(details['name']);
     const of = { ...context, commandId: `${context.commandId}:exhausted` };
     void this.books
-      .isExhausted(context.tenant, nowMs, name)
-      .then(async (isTold) => {
-        if (isTold) return;
-        await this.books.spend(
-          of,
-          nowMs,
-          { type: 'noteExhausted', data: { name, attribution, nowMs } },
-          () => undefined,
-        );
-      })
+      .noteExhausted(of, { name: String(details['name']), attribution, nowMs: Date.now() })
       .catch((error: unknown) =>
         this.logger.warn({ err: error, tenant: context.tenant }, 'a limit is used up, which could not be told'),
       );

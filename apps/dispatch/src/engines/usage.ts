@@ -12,31 +12,23 @@ export function openAiUsage(report: Record<string, unknown>): Usage | undefined 
   const read = detail(promptDetails, 'cached_tokens') || (report['prompt_cache_hit_tokens'] ?? 0);
   const written = detail(promptDetails, 'cache_write_tokens');
   const told = detail(report['completion_tokens_details'], 'reasoning_tokens');
-  if (![prompt, completion, read, written, told].every(isCount)) return undefined;
-  const counted = { prompt, completion, read, written, told } as Record<string, number> as Counted;
-  const reasoning = reasoningOf(counted, total);
+  if (!isCount(prompt) || !isCount(completion) || !isCount(read) || !isCount(written) || !isCount(told))
+    return undefined;
+  const reasoning = reasoningOf({ prompt, completion, told }, total);
   if (reasoning === undefined) return undefined;
   return sound({
-    inputTokens: counted.prompt - counted.read - counted.written,
-    cacheReadTokens: counted.read,
-    cacheWriteTokens: counted.written,
+    inputTokens: prompt - read - written,
+    cacheReadTokens: read,
+    cacheWriteTokens: written,
     cacheWrite1hTokens: 0,
-    outputTokens: counted.completion - (reasoning.isBeside ? 0 : reasoning.tokens),
+    outputTokens: completion - (reasoning.isBeside ? 0 : reasoning.tokens),
     reasoningTokens: reasoning.tokens,
   });
 }
 
-interface Counted {
-  readonly prompt: number;
-  readonly completion: number;
-  readonly read: number;
-  readonly written: number;
-  readonly told: number;
-}
-
 /** The reasoning, and whether it is counted beside the completion; undefined where the total is another sum. */
 function reasoningOf(
-  { prompt, completion, told }: Counted,
+  { prompt, completion, told }: { prompt: number; completion: number; told: number },
   total: unknown,
 ): { tokens: number; isBeside: boolean } | undefined {
   if (total === undefined || total === null) return { tokens: told, isBeside: false };
