@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { budgets, dispatch, type InputOf } from '@reef/contracts';
-import { newId } from '@reef/messaging';
+import { headers } from '@nats-io/transport-node';
+import { budgets, dispatch, type InputOf, PLATFORM } from '@reef/contracts';
+import { ContextSigner, HEADER, newId } from '@reef/messaging';
 import { FEED_DATABASE, type RunningService, startService as startInstance } from '@reef/service';
 import { eventually, startService, type TestService } from '@reef/testing';
 import type { ChildProcess } from 'node:child_process';
@@ -9,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'pg';
 import { definition, DispatchModule } from '../src/dispatch.module.js';
 import { LANE_WAITING_PER_TENANT_MAX } from '../src/domain/lane.js';
+import { laneSubject } from '../src/lanes/messages.js';
+import { WORKER } from '../src/tokens.js';
 import { CountingProvider } from './lanes-provider.js';
 import { Listener } from './listener.js';
 import { Neighbours } from './neighbours.js';
@@ -43,14 +46,14 @@ async function tenantWith(model: string): Promise<string> {
   return tenant;
 }
 
-function turnOf(): InputOf<typeof commands.startTurn> {
-  const about = { agent: 'worker', session: null, user: null, message: 'Hello', history: [], instructions: null };
+function turnOf(session: string | null = null): InputOf<typeof commands.startTurn> {
+  const about = { agent: 'worker', session, user: null, message: 'Hello', history: [], instructions: null };
   return { turnId: newId(), ...about, source: 'chat', keyId: null, outputTokensMax: 100, edgeId: edge.edgeId };
 }
 
 /** Starts a turn that must be accepted. */
-async function start(tenant: string): Promise<string> {
-  const input = turnOf();
+async function start(tenant: string, session: string | null = null): Promise<string> {
+  const input = turnOf(session);
   const result = await service.send(commands.startTurn, tenant, input, { timeoutMs: 30_000 });
   if (!result.ok) throw new Error(`${result.code}: ${result.message}`);
   return input.turnId;
@@ -113,6 +116,20 @@ describe('a lane in one process', () => {
     expect(neighbours.unbalanced(tenant)).toEqual([]);
   });
 
+  test('keeps no permit for turns that wait for their session', async () => {
+    const tenant = await tenantWith('sessions');
+    provider.answering.holdMs = 20;
+    await endsOf([await start(tenant)]);
+    provider.answering.holdMs = 500;
+    const queued = [];
+    for (let count = 0; count < RUNNING_MAX; count++) queued.push(await start(tenant, 'desk'));
+    const others = await startMany(RUNNING_MAX - 1, tenant);
+    await eventually(async () => provider.runningOf('sessions') === RUNNING_MAX);
+    expect(await endsOf([...queued, ...others])).toEqual([...queued, ...others].map(() => 'completed'));
+    expect(provider.mostOf('sessions')).toBe(RUNNING_MAX);
+    expect(neighbours.unbalanced(tenant)).toEqual([]);
+  });
+
   test('pauses when its provider asks for that, for every tenant', async () => {
     const [one, other] = [await tenantWith('throttled'), await tenantWith('throttled')];
     provider.answering.holdMs = 20;
@@ -140,6 +157,29 @@ describe('a lane in one process', () => {
     expect(await endsOf(turns)).toEqual(turns.map(() => 'cancelled'));
     expect(neighbours.unbalanced(tenant)).toEqual([]);
   }, 60_000);
+});
+
+test('a lane listens to processes of dispatch alone: not to the edge, and to nothing that is signed for somebody else', async () => {
+  const tenant = await tenantWith('guarded');
+  provider.answering.holdMs = 20;
+  await endsOf([await start(tenant)]);
+  const { rows } = await service.app
+    .get<Pool>(FEED_DATABASE)
+    .query<{ fence: string }>(`select fence from es.lane where lane = 'simulator/guarded'`);
+  const where = { lane: 'simulator/guarded', fence: Number(rows[0]?.fence) };
+  const turn = { id: newId(), tenant, agent: 'worker', priority: 0, weight: 1, cost: 1 };
+  const ask = async (signer: ContextSigner, id: string) => {
+    const header = headers();
+    header.set(HEADER.context, signer.sign({ tenant: PLATFORM, principal: { kind: 'service', id }, role: 'none' }));
+    const subject = laneSubject(service.app.get<string>(WORKER));
+    const payload = JSON.stringify({ type: 'ask', ...where, turn });
+    const reply = await service.nats.request(subject, payload, { headers: header, timeout: 300 }).catch(() => null);
+    return reply?.json() ?? null;
+  };
+  const dispatchSigner = service.app.get(ContextSigner);
+  expect(await ask(service.signer, 'lanes:other')).toBeNull();
+  expect(await ask(dispatchSigner, 'dispatch')).toBeNull();
+  expect(await ask(dispatchSigner, 'lanes:other')).toEqual({ status: 'granted' });
 });
 
 describe('a lane over three processes', () => {

@@ -8,6 +8,8 @@ import { type LaneAnswer, laneAnswer, type LaneMessage, laneMessage, laneSubject
 
 /** An owner that does not answer for so long is looked for anew, ms. */
 const ANSWER_TIMEOUT_MS = 2_000;
+/** What dispatch signs for other services' ears names no process of its lanes. */
+const SENDER = 'lanes:';
 const TOKEN_KEPT_MS = (CONTEXT_TTL_S / 2) * 1_000;
 
 /** Answers at once, or not at all: what a process says of its lanes is heard in the order in which it was said. */
@@ -72,7 +74,7 @@ export class LanePost {
   #headers(): MsgHdrs {
     const nowMs = Date.now();
     if (nowMs - this.#token.signedAtMs > TOKEN_KEPT_MS) {
-      const principal = { kind: 'service', id: this.worker } as const;
+      const principal = { kind: 'service', id: `${SENDER}${this.worker}` } as const;
       this.#token = { value: this.signer.sign({ tenant: PLATFORM, principal, role: 'none' }), signedAtMs: nowMs };
     }
     const header = headers();
@@ -83,8 +85,9 @@ export class LanePost {
   /** The process that signed; null where it is not one of dispatch. */
   #senderOf({ headers: header }: Msg): string | null {
     const claims = this.verifier.verify(header?.get(HEADER.context) ?? '');
-    const isDispatch = claims?.iss === 'dispatch' && claims.tenant === PLATFORM && claims.principal.kind === 'service';
-    return isDispatch ? claims.principal.id : null;
+    if (claims?.iss !== 'dispatch' || claims.tenant !== PLATFORM || claims.principal.kind !== 'service') return null;
+    const { id } = claims.principal;
+    return id.startsWith(SENDER) ? id.slice(SENDER.length) : null;
   }
 }
 
