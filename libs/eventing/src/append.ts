@@ -1,6 +1,14 @@
 import type { Result, TenantContext, TransportRefusal } from '@reef/contracts';
 import { newId } from '@reef/messaging';
 import type { AnyAggregate } from './aggregate.js';
+import {
+  appendOne,
+  type AppendStatement,
+  type ChangedRow,
+  type HandledCommand,
+  type StreamHead,
+  toSqlJson,
+} from './append-one.js';
 import type { CommitGroup, Decision } from './commit-group.js';
 import { type DomainEvent, refuse } from './decider.js';
 import { encodeEvent } from './event-codec.js';
@@ -18,13 +26,13 @@ export interface AppendVerdict {
   reply_sealed: boolean | null;
 }
 
-/** The arguments of `es.append`: tenants, stream heads, commands, events and changed rows. Commands are numbered in order. */
-export function appendArguments(keys: TenantKeys, groups: readonly CommitGroup[]): unknown[] {
+/** The call that commits these groups. Their commands are numbered in order. */
+export function appendStatement(keys: TenantKeys, groups: readonly CommitGroup[]): AppendStatement {
   const tenants = new Set<string>();
-  const streams: object[] = [];
-  const commands: object[] = [];
+  const streams: StreamHead[] = [];
+  const commands: HandledCommand[] = [];
   const events: string[] = [];
-  const changes: object[] = [];
+  const changes: ChangedRow[] = [];
   let commandNo = 0;
   const at = new Date().toISOString();
   for (const [g, group] of groups.entries()) {
@@ -85,13 +93,16 @@ export function appendArguments(keys: TenantKeys, groups: readonly CommitGroup[]
       changes.push(...changesOf(keys, g, aggregate, tenant, stream, decision.state, written));
     }
   }
-  return [
-    [...tenants],
-    JSON.stringify(streams),
-    JSON.stringify(commands),
-    `[${events.join(',')}]`,
-    JSON.stringify(changes, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)),
-  ];
+  const written = `[${events.join(',')}]`;
+  const [stream, ...otherStreams] = streams;
+  const [command, ...otherCommands] = commands;
+  const isOne = stream && command?.write && otherStreams.length === 0 && otherCommands.length === 0;
+  if (isOne && tenants.size === 1) return appendOne(stream, command, written, changes);
+  return {
+    name: 'append',
+    text: 'select * from es.append($1, $2, $3, $4, $5)',
+    values: [[...tenants], JSON.stringify(streams), JSON.stringify(commands), written, toSqlJson(changes)],
+  };
 }
 
 function changesOf(
@@ -102,9 +113,9 @@ function changesOf(
   stream: string,
   state: unknown,
   events: DomainEvent[],
-): object[] {
+): ChangedRow[] {
   return aggregate.projections.flatMap((projection) => {
-    const latest = new Map<string, object>();
+    const latest = new Map<string, ChangedRow>();
     for (const change of projection.rows({ tenant, stream, state, events })) {
       const up = 'upsert' in change;
       const row = up ? sealRow(keys, tenant, projection, change.upsert) : change.delete;

@@ -5,7 +5,7 @@ import type { Pool } from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Aggregate } from './aggregate.js';
 import { isConnectionFault } from './connection-fault.js';
-import { appendArguments, type AppendVerdict, earlierAnswer } from './append.js';
+import { appendStatement, type AppendVerdict, earlierAnswer } from './append.js';
 import { type CommitGroup, decideWithin, newGroup } from './commit-group.js';
 import { type DomainEvent, refuse } from './decider.js';
 import {
@@ -301,17 +301,12 @@ export class EventStore {
   async #commit(groups: CommitGroup[]): Promise<void> {
     let verdicts: AppendVerdict[];
     try {
-      const values = appendArguments(this.options.keys, groups);
+      const statement = appendStatement(this.options.keys, groups);
       crashAt(this.options.service, 'before-commit');
       const { rows } = await inSpan(
         `${this.options.service} commit`,
         { kind: SpanKind.INTERNAL, attributes: { 'reef.groups': groups.length } },
-        () =>
-          this.options.writer.query<AppendVerdict>({
-            name: 'append',
-            text: 'select * from es.append($1, $2, $3, $4, $5)',
-            values,
-          }),
+        () => this.options.writer.query<AppendVerdict>(statement),
       );
       verdicts = rows;
       crashAt(this.options.service, 'after-commit');

@@ -1,5 +1,6 @@
 import { MikroORM, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Migration, Migrator } from '@mikro-orm/migrations';
+import { APPEND_ONE_SQL } from './append-one.js';
 import { EVENT_STORE_SQL } from './schema.js';
 
 export interface NamedMigration {
@@ -13,6 +14,17 @@ class EventStore001 extends Migration {
     this.addSql(EVENT_STORE_SQL);
   }
 }
+
+class AppendOne002 extends Migration {
+  override up(): void {
+    this.addSql(APPEND_ONE_SQL);
+  }
+}
+
+const eventStore: readonly NamedMigration[] = [
+  { name: '000-event-store', class: EventStore001 },
+  { name: '000-event-store-2', class: AppendOne002 },
+];
 
 /**
  * Brings a service's database up to date: the event store first, then the service's own tables.
@@ -28,7 +40,7 @@ export async function migrate(ownerUrl: string, migrations: readonly NamedMigrat
     migrations: {
       tableName: 'migrations',
       snapshot: false,
-      migrationsList: [{ name: '000-event-store', class: EventStore001 }, ...migrations],
+      migrationsList: [...eventStore, ...migrations],
     },
     logger: () => undefined,
   });

@@ -38,7 +38,7 @@ export function viewTable(name: string, columnsAndKey: string): string {
  * A function's plans are made once, perhaps on empty tables, where reading all is cheapest; and kept while the tables grow.
  * What these functions look for is always a few rows by their key.
  */
-const BY_INDEX =
+export const BY_INDEX =
   'set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off';
 
 export const EVENT_STORE_SQL = `

@@ -49,6 +49,8 @@ describe('a command', () => {
     await put(tenant, 1n);
     expect(await put(tenant, 5n, { commandId })).toEqual(first);
     expect(await service.eventsOf(tenant)).toHaveLength(2);
+    // The stream stands where it stood.
+    expect(await put(tenant, 1n)).toEqual({ ok: true, value: { balancePico: 7n } });
   });
 
   test('sent a hundred times at once under one id happens once', async () => {
@@ -163,8 +165,9 @@ describe('the log', () => {
       }
     };
     await Promise.all([write(mine), write(other), write(mine), write(other)]);
+    await Promise.all([write(mine), write(other)]); // Now each commit holds one command.
     const { state, version } = await mine.load(purse, tenant, 'purse/shared');
-    expect([state.balancePico, version]).toEqual([200n, 200]);
+    expect([state.balancePico, version]).toEqual([300n, 300]);
     await other.stop();
     await pool.end();
   });
