@@ -5,7 +5,7 @@ import { get } from './dictionary.js';
 import { type Attribution, type Limit, nameOf } from './limits.js';
 import { dearestInputPico, dearestOutputPico, type Price } from './money.js';
 import { CONCURRENT_TURNS_DEFAULT } from './plan.js';
-import { admission } from './pressure.js';
+import { admission, CALL_RETRY_MS } from './pressure.js';
 import { freeInMs, type RecentUse, TURN_RETRY_MS } from './rates.js';
 import { windowEndsAtMs } from './windows.js';
 
@@ -157,7 +157,7 @@ function underPressure(
     if (!each.bound.hard) continue;
     const { step, utilisation } = pressureOn(books, each);
     if (step === 'free') continue;
-    const pacedForMs = isRationed(each) ? rationedUntilMs(books, each, atMs) - atMs : 0;
+    const pacedForMs = isRationed(each) ? rationedForMs(books, each, atMs) : 0;
     const admitted = admission(step, {
       source,
       firstOfTurn: call.firstOfTurn,
@@ -179,10 +179,12 @@ function underPressure(
   return { ok: true, value: outputTokensMax };
 }
 
-/** Until when what was spent of a bound lately, and what calls under way may yet spend, is to last. */
-function rationedUntilMs(books: Books, each: Applied, atMs: number): number {
+/** For how long what was spent of a bound lately, and what calls under way may yet spend, is to last, ms. */
+function rationedForMs(books: Books, each: Applied, atMs: number): number {
   const rung = get(books.rungs, each.name);
-  if (!rung) return atMs;
+  if (!rung) return 0;
+  const spentForMs = rung.spentUntilMs - atMs;
   const held = each.counter?.held[each.bound.unit] ?? 0n;
-  return rung.spentUntilMs + lastsMs(held, each.left + held, paceMs(books, each, atMs));
+  const heldForMs = lastsMs(held, each.left + held, paceMs(books, each, atMs));
+  return spentForMs > 0 ? spentForMs + heldForMs : Math.min(spentForMs + heldForMs, CALL_RETRY_MS);
 }

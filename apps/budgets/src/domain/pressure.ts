@@ -20,6 +20,8 @@ const HYSTERESIS = 0.02;
 export const CLAMPED_OUTPUT_TOKENS = 1_024;
 /** Who waits for another turn to end looks again after this long. */
 export const WAIT_FOR_TURN_MS = 1_000;
+/** Calls under way mostly spend a small part of what they hold: who waits for nothing else looks again after this long. */
+export const CALL_RETRY_MS = 5_000;
 /** Background work waits for room below the cap, which comes with a new window or a top-up. */
 export const BACKGROUND_RETRY_MS = 60_000;
 /** Nobody is told to come back later than this: a settlement may have made room long before. */
