@@ -2,14 +2,13 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { newId } from '@reef/messaging';
 import { InjectLogger, Periodic } from '@reef/service';
 import type { Logger } from 'pino';
-import type { Priority } from '../domain/fair-queue.js';
-import type { Announced, LaneRequest } from '../domain/lane.js';
 import { WORKER } from '../tokens.js';
 import { LanePost } from './lane-post.js';
 import { Leases } from './leases.js';
+import { announcedOf, type Entry, type Link, linkTo, requestOf, turnOf } from './link.js';
 import type { LaneAnswer, LaneMessage, LaneTurn } from './messages.js';
 import { OwnedLanes } from './owned-lanes.js';
-import type { Decided, Permit } from './permit.js';
+import type { Decided, Permit, PermitRequest } from './permit.js';
 
 /** How often a process looks after the lanes it uses, ms. */
 const LOOK_AFTER_MS = 500;
@@ -20,37 +19,6 @@ export const LANES_MAX = 1_000;
 /** A lane in which nobody has anything is given up after this time, ms. */
 const IDLE_MS = 600_000;
 const NO_ROOM_RETRY_MS = 1_000;
-
-export interface PermitRequest {
-  /** `provider/model`. */
-  readonly lane: string;
-  readonly tenant: string;
-  readonly agent: string;
-  readonly priority: Priority;
-  readonly weight: number;
-  /** Weighted tokens, at most. */
-  readonly cost: number;
-}
-
-/** A turn of this process in a lane. */
-interface Entry extends LaneRequest {
-  isRunning: boolean;
-  decide(decided: Decided): void;
-}
-
-/** What this process has in a lane, and who owns it as far as is known. */
-interface Link {
-  readonly lane: string;
-  readonly entries: Map<string, Entry>;
-  /** Tenants whom an owner elsewhere refused, until when they need not ask it again, ms. */
-  readonly refusedUntilMs: Map<string, number>;
-  owner: { readonly worker: string; readonly fence: number } | null;
-  locating: Promise<void> | null;
-  /** A turn has ended, and the word of it may be lost: the owner is told once more what is left here. */
-  hasEnded: boolean;
-  announcedAtMs: number;
-  usedAtMs: number;
-}
 
 /**
  * Where turns get permits to use a model. One process owns a lane; asked in that process, it answers at once and without a
@@ -274,16 +242,7 @@ export class Lanes implements OnModuleInit {
       if (!idle) return null;
       this.#forget(idle);
     }
-    const link: Link = {
-      lane,
-      entries: new Map(),
-      refusedUntilMs: new Map(),
-      owner: null,
-      locating: null,
-      hasEnded: false,
-      announcedAtMs: 0,
-      usedAtMs: Date.now(),
-    };
+    const link = linkTo(lane, Date.now());
     this.#links.set(lane, link);
     return link;
   }
@@ -301,14 +260,3 @@ export class Lanes implements OnModuleInit {
       .catch((error: unknown) => this.logger.warn({ err: error, lane }, 'a lane was not given up'));
   }
 }
-
-const turnOf = ({ id, tenant, agent, priority, weight, cost }: LaneTurn): LaneTurn => ({
-  id,
-  tenant,
-  agent,
-  priority,
-  weight,
-  cost,
-});
-const requestOf = (entry: Entry): LaneRequest => ({ ...turnOf(entry), worker: entry.worker });
-const announcedOf = (entry: Entry): Announced => ({ ...requestOf(entry), isRunning: entry.isRunning });

@@ -32,6 +32,8 @@ interface Lease {
 export class Leases {
   readonly #held = new Map<string, Lease>();
   #alive: ReadonlySet<string> = new Set();
+  #beating: Promise<void> = Promise.resolve();
+  #hasLeft = false;
 
   constructor(
     @Inject(FEED_DATABASE) private readonly feed: Pool,
@@ -50,7 +52,12 @@ export class Leases {
   }
 
   /** Says that this process lives, and renews what it holds; leases that were lost meanwhile are held no longer. */
-  async beat(): Promise<void> {
+  beat(): Promise<void> {
+    if (!this.#hasLeft) this.#beating = this.#beat();
+    return this.#beating;
+  }
+
+  async #beat(): Promise<void> {
     const sentMs = performance.now();
     const lanes = [...this.#held.keys()];
     const { rows } = await this.feed.query<{ renewed: { lane: string; fence: number }[]; alive: string[] }>(
@@ -77,6 +84,7 @@ export class Leases {
 
   /** Takes the lane if its lease has ended, else tells who has it: a compare-and-set, so one of many that try at once wins. */
   async claim(lane: string): Promise<Claim> {
+    if (this.#hasLeft) throw new Error('this process is going and owns nothing any more');
     const sentMs = performance.now();
     const { rows } = await this.feed.query<{
       owner: string;
@@ -123,7 +131,9 @@ export class Leases {
 
   /** This process is going: others need not wait until its leases end, nor for a word from it. */
   async leave(): Promise<void> {
+    this.#hasLeft = true;
     this.#held.clear();
+    await this.#beating.catch(() => undefined); // A heartbeat that is on its way would bring it back to life.
     await this.feed.query(
       `with freed as (update es.lane set expires_at = '-infinity' where owner = $1)
        delete from es.worker where worker = $1`,

@@ -1,4 +1,5 @@
 import type { RateLimitReport } from '../domain/adaptive-limit.js';
+import type { Priority } from '../domain/fair-queue.js';
 
 /** How a wait for a permit ended. */
 export type Decided = { status: 'granted' } | { status: 'refused'; retryAfterMs: number } | { status: 'ended' };
@@ -14,4 +15,15 @@ export interface Permit {
   report(report: RateLimitReport): void;
   /** Gives it back, or leaves the queue. @param used weighted tokens; null: nobody knows; 0: it was not used. */
   end(used: number | null): void;
+}
+
+export interface PermitRequest {
+  /** `provider/model`. */
+  readonly lane: string;
+  readonly tenant: string;
+  readonly agent: string;
+  readonly priority: Priority;
+  readonly weight: number;
+  /** Weighted tokens, at most. */
+  readonly cost: number;
 }

@@ -1,5 +1,5 @@
 import type { dispatch, InputOf, TenantContext } from '@reef/contracts';
-import type { PermitRequest } from '../lanes/lanes.js';
+import type { PermitRequest } from '../lanes/permit.js';
 import { weightedTokens } from '../lanes/weighted-tokens.js';
 import type { Priority } from '../domain/fair-queue.js';
 import type { KnownAgent } from './known-agents.js';
