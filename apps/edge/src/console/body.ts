@@ -1,3 +1,5 @@
+import { BUDGET_BODY } from './budget.js';
+
 export const CONSOLE_BODY = `
 <header><h1>Reef</h1><nav><a href="/api/docs">API</a> <button id="leave" hidden>Log out</button></nav></header>
 <p id="trouble" role="alert" hidden></p>
@@ -11,6 +13,6 @@ export const CONSOLE_BODY = `
 <label>Agent<select id="agent"></select></label>
 <div id="said" aria-live="polite"></div>
 <form id="say"><textarea name="text" aria-label="Message" required></textarea><button>Send</button></form></section>
-<section aria-labelledby="money"><h2 id="money">Budget</h2><table><thead><tr><th>Limit</th><th>Spent</th><th>Held</th><th>Left</th></tr></thead><tbody id="limits"></tbody></table>
+<section aria-labelledby="money">${BUDGET_BODY}
 <h2>Right now</h2><p id="queued"></p><table><thead><tr><th>Agent</th><th>User</th><th>Stage</th><th>USD</th></tr></thead><tbody id="turns"></tbody></table></section>
 </main>`;

@@ -1,3 +1,5 @@
+import { BUDGET_SCRIPT } from './budget.js';
+
 /** Plain browser JavaScript: what a server says is only ever set as text. */
 export const CONSOLE_SCRIPT = String.raw`
 const at = (id) => document.getElementById(id);
@@ -9,22 +11,27 @@ async function api(path, options = {}) {
   const response = await fetch(path, { ...options, headers: options.body ? { 'content-type': 'application/json' } : {} });
   if (response.status === 204) return null;
   const body = await response.json();
-  if (!response.ok) throw Object.assign(new Error(body.detail ?? body.error?.message ?? response.statusText), { status: response.status });
+  if (!response.ok) {
+    const [wrong] = body.errors ?? [];
+    const text = wrong ? wrong.field + ': ' + wrong.message : body.detail ?? body.error?.message ?? response.statusText;
+    throw Object.assign(new Error(text), { status: response.status });
+  }
   return body;
 }
-const own = (path) => '/api/tenants/' + tenant + '/' + path;
+const pathOf = (path) => '/api/tenants/' + tenant + '/' + path;
 function row(cells) {
   const line = document.createElement('tr');
-  for (const text of cells) line.append(Object.assign(document.createElement('td'), { textContent: text }));
+  for (const cell of cells) {
+    const data = document.createElement('td');
+    data.append(cell); // Text stays text.
+    line.append(data);
+  }
   return line;
 }
 function show(known) {
   at('enter').hidden = known; at('home').hidden = !known; at('leave').hidden = !known;
 }
-async function showBudget() {
-  const { limits } = await api(own('budget'));
-  at('limits').replaceChildren(...limits.map((limit) => row([limit.unit + ' per ' + limit.window + (limit.scopeId ? ', ' + limit.scope + ' ' + limit.scopeId : ''), limit.posted, limit.held, limit.left])));
-}
+${BUDGET_SCRIPT}
 function showActivity({ turns, queued, recent }) {
   at('queued').textContent = queued + ' waiting';
   at('turns').replaceChildren(...[...turns, ...recent].map((turn) => row([turn.agent, turn.user ?? '', turn.stage, turn.spentUsd])));
@@ -32,14 +39,15 @@ function showActivity({ turns, queued, recent }) {
 async function open() {
   try {
     const me = await api('/api/me');
-    tenant = me.tenants[0]?.tenant ?? null;
+    const [membership] = me.tenants;
+    tenant = membership?.tenant ?? null;
     if (!tenant) throw new Error('this account has no tenant');
     show(true);
-    const { items } = await api(own('agents?limit=200'));
+    const { items } = await api(pathOf('agents?limit=200'));
     at('agent').replaceChildren(...items.filter((agent) => !agent.archived).map((agent) => new Option(agent.name, agent.agent)));
-    await showBudget();
+    await Promise.all([showBudget(), showOwnLimits(membership.role === 'owner' || membership.role === 'admin')]);
     activity?.close();
-    activity = new EventSource(own('activity'));
+    activity = new EventSource(pathOf('activity'));
     activity.addEventListener('activity', ({ data }) => { showActivity(JSON.parse(data)); void showBudget().catch(() => {}); });
   } catch (error) {
     show(false);
