@@ -134,6 +134,8 @@ describe('the rest of the prompt', () => {
   test('the time is local, to the minute, and an unknown zone falls back to UTC', () => {
     expect(buildPrompt(input()).dynamic).toContain('Sunday, 22 November 2026 at 15:05 (Europe/Berlin)');
     expect(buildPrompt(input({ timeZone: 'Atlantis/Nowhere' })).dynamic).toContain('14:05 (UTC)');
+    const aSecondLater = new Date('2026-11-22T14:06:00Z');
+    expect(buildPrompt(input({ now: aSecondLater })).dynamic).toContain('at 15:06 (Europe/Berlin)');
   });
 
   test("of 21 memories 20 are shown, and so are the agent's name and instructions", () => {

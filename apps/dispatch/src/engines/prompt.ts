@@ -129,23 +129,43 @@ function dynamicPart(input: PromptInput): string {
   return parts.join('\n\n');
 }
 
-const formats = new Map<string, Intl.DateTimeFormat>();
-const formatsMax = 600;
+interface Clock {
+  readonly format: Intl.DateTimeFormat;
+  readonly zone: string;
+  minute: number;
+  text: string;
+}
 
-/** To the minute. Making a formatter costs far more than using it, so each zone's is kept. */
+const clocks = new Map<string, Clock>();
+const clocksMax = 600;
+const minuteMs = 60_000;
+
+/** To the minute. Making a formatter costs far more than using it, and using it far more than the rest of a prompt: both are kept. */
 function clock(now: Date, timeZone: string): string {
-  let format = formats.get(timeZone);
-  if (format === undefined) {
-    const options = { dateStyle: 'full', timeStyle: 'short', hourCycle: 'h23' } as const;
-    try {
-      format = new Intl.DateTimeFormat('en-GB', { ...options, timeZone });
-    } catch {
-      format = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' });
-    }
-    if (formats.size >= formatsMax) formats.clear();
-    formats.set(timeZone, format);
+  const known = clocks.get(timeZone) ?? newClock(timeZone);
+  const minute = Math.floor(now.getTime() / minuteMs);
+  if (known.minute !== minute) {
+    known.minute = minute;
+    known.text = `${known.format.format(now)} (${known.zone})`;
   }
-  return `${format.format(now)} (${format.resolvedOptions().timeZone})`;
+  return known.text;
+}
+
+function newClock(timeZone: string): Clock {
+  const format = formatOf(timeZone);
+  const made = { format, zone: format.resolvedOptions().timeZone, minute: NaN, text: '' };
+  if (clocks.size >= clocksMax) clocks.clear();
+  clocks.set(timeZone, made);
+  return made;
+}
+
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  const options = { dateStyle: 'full', timeStyle: 'short', hourCycle: 'h23' } as const;
+  try {
+    return new Intl.DateTimeFormat('en-GB', { ...options, timeZone });
+  } catch {
+    return new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' });
+  }
 }
 
 function oneLine(text: string, charactersMax: number): string {
