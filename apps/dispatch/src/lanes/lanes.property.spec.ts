@@ -36,6 +36,12 @@ class World {
     channel.push(() => (lost || !this.alive.has(to) ? isLost() : arrives()));
   }
 
+  /** All that is under way from one process to another arrives, and what that says in answer is under way. */
+  async arrive(from: string, to: string): Promise<void> {
+    for (const arrives of this.#channels.get(`${from} ${to}`)?.splice(0) ?? []) arrives();
+    await turnOfTheLoop();
+  }
+
   /** The oldest message of one of the channels arrives. */
   deliver(which: number): boolean {
     const busy = [...this.#channels.values()].filter(({ length }) => length > 0);
@@ -142,6 +148,42 @@ const step = fc.oneof(
 );
 
 afterEach(() => void jest.restoreAllMocks());
+
+test('a grant that comes late, from an owner that is no longer one, lets nobody run', async () => {
+  const world = new World();
+  let nowMs = 1_000_000;
+  jest.spyOn(Date, 'now').mockImplementation(() => nowMs);
+  const [old, late, next] = await Promise.all(['old', 'late', 'next'].map((name) => processOf(world, name, 1)));
+  const ask = async ({ lanes }: Process) => {
+    const permit = lanes.ask({ lane: LANE, tenant: 'a', agent: 'main', priority: 0, weight: 1, cost: 100 }) as Permit;
+    await turnOfTheLoop();
+    return permit;
+  };
+  const first = await ask(old!);
+  const second = await ask(late!);
+  await world.arrive('late', 'old');
+  await world.arrive('old', 'late');
+  const third = await ask(next!);
+  await world.arrive('next', 'old');
+  await world.arrive('old', 'next');
+  first.end(10); // The word that the second one may run is on its way.
+  world.lease = { ...world.lease!, hasEnded: true };
+  for (const _ of ['not_owner', 'claim']) {
+    nowMs += 1_000;
+    void next!.lookAfter();
+    await turnOfTheLoop();
+    await world.arrive('next', 'old');
+    await world.arrive('old', 'next');
+  }
+  await world.arrive('next', 'late');
+  await world.arrive('late', 'next');
+  expect([second.isGranted, third.isGranted]).toEqual([false, true]);
+  await world.arrive('old', 'late');
+  expect([second.isGranted, third.isGranted]).toEqual([false, true]);
+  third.end(10);
+  await world.arrive('next', 'late');
+  expect(second.isGranted).toBe(true);
+});
 
 test('whatever is lost, late, or dies, no more run than may, and in the end everybody has had a turn', async () => {
   await fc.assert(
