@@ -318,13 +318,11 @@ describe('webhooks', () => {
     await service.restart();
     for (const url of [endpoint.url, 'https://127.0.0.1/', 'https://[::1]/', 'https://a:b@example.com/', 'file:///etc'])
       expect(await service.send(commands.setWebhook, tenant, { url })).toMatchObject({ code: 'url_refused' });
-    const named = endpoint.url.replace('http://127.0.0.1', 'https://localhost');
-    await webhookOf(tenant, named);
     await crossed(tenant);
-    for (const url of [endpoint.url, named]) {
-      const refused = (last: Webhook['lastDelivery']) => last?.failure === 'address_refused';
-      await eventually(() => lastOf(tenant, url), refused);
-    }
+    await eventually(
+      () => lastOf(tenant),
+      (last) => last?.failure === 'address_refused',
+    );
     expect(endpoint.heard).toEqual([]);
   }, 30_000);
 

@@ -188,14 +188,60 @@ describe('a post', () => {
     expect(await endpoint.post({ timeoutMs: 100 })).toEqual({ status: 200 });
   });
 
-  test('goes to no address of this machine, by its number or by a name', async () => {
+  test('goes to the very address that was looked at, and looks once', async () => {
+    const hosts: unknown[] = [];
+    await using endpoint = await listening((request, response) => {
+      hosts.push(request.headers.host);
+      response.end();
+    });
+    let looks = 0;
+    const resolve = async () => {
+      looks += 1;
+      return [{ address: '127.0.0.1', family: 4 }];
+    };
+    const url = new URL(`http://known-to-nobody-else.invalid:${endpoint.url.port}/`);
+    expect(await endpoint.post({ url, resolve })).toEqual({ status: 200 });
+    expect({ looks, hosts }).toEqual({ looks: 1, hosts: [url.host] });
+  });
+
+  test.each([
+    ['a private address', ['10.0.0.1']],
+    ['a private address among public ones', ['1.1.1.1', '127.0.0.1', '8.8.8.8']],
+    ['this machine’s address in IPv6', ['::1']],
+    ['this machine’s address mapped into IPv6', ['::ffff:127.0.0.1']],
+  ])('goes to no name that has %s', async (_what, addresses) => {
+    let requests = 0;
+    await using endpoint = await listening((_request, response) => {
+      requests += 1;
+      response.end();
+    });
+    const url = new URL(`http://rebound.example:${endpoint.url.port}/`);
+    const resolve = async () => addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+    expect(await endpoint.post({ url, resolve, allowInsecure: false })).toEqual({ failure: 'address_refused' });
+    expect(requests).toBe(0);
+  });
+
+  test('is not held up by a name server that never answers', async () => {
+    await using endpoint = await listening(() => undefined);
+    const url = new URL('http://slow.example/');
+    const never = () => new Promise<never>(() => undefined);
+    expect(await endpoint.post({ url, resolve: never, timeoutMs: 100 })).toEqual({ failure: 'timeout' });
+  });
+
+  test('goes to no name that only this machine knows', async () => {
+    await using endpoint = await listening(() => undefined);
+    const url = new URL(`http://localhost:${endpoint.url.port}/`);
+    expect(await endpoint.post({ url, allowInsecure: false, timeoutMs: 8_000 })).toEqual({ failure: 'name_unknown' });
+  }, 10_000);
+
+  test('goes to no address of this machine', async () => {
     let requests = 0;
     await using endpoint = await listening((_request, response) => {
       requests += 1;
       response.end();
     });
     const { port } = endpoint.url;
-    for (const host of ['127.0.0.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]']) {
+    for (const host of ['127.0.0.1', '127.1', '[::1]', '[::ffff:127.0.0.1]']) {
       const url = new URL(`http://${host}:${port}/`);
       expect(await endpoint.post({ url, allowInsecure: false })).toEqual({ failure: 'address_refused' });
     }

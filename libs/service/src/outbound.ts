@@ -1,8 +1,8 @@
-import { lookup } from 'node:dns/promises';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isPublicAddress } from './outbound-address.js';
+import { type Address, namesOfTheInternet, namesOfThisMachine, type Resolve } from './outbound-names.js';
 
 const URL_CHARACTERS_MAX = 2_000;
 
@@ -24,6 +24,8 @@ export interface OutboundPost extends OutboundPolicy {
   /** What more an answer has is not read. */
   readonly answerBytesMax: number;
   readonly signal?: AbortSignal;
+  /** How names become addresses: by DNS, and where insecure calls are allowed by what this machine knows. */
+  readonly resolve?: Resolve;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function post(options: OutboundPost): Promise<OutboundOutcome> {
   const signal = options.signal ? AbortSignal.any([deadline, options.signal]) : deadline;
   try {
     const host = literalOf(options.url);
-    const addresses = await within(signal, addressesOf(host));
+    const addresses = await within(signal, addressesOf(host, options, signal));
     // One address that is not public is enough: a name of an honest endpoint has none.
     if (!options.allowInsecure && !addresses.every(({ address }) => isPublicAddress(address)))
       return { failure: 'address_refused' };
@@ -59,21 +61,27 @@ export async function post(options: OutboundPost): Promise<OutboundOutcome> {
     if (deadline.aborted) return { failure: 'timeout' };
     if (signal.aborted) return { failure: 'aborted' };
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    return { failure: ['ENOTFOUND', 'ENODATA', 'EAI_AGAIN'].includes(code) ? 'name_unknown' : 'unreachable' };
+    return { failure: NAME_UNKNOWN.includes(code) ? 'name_unknown' : 'unreachable' };
   }
 }
+
+/** What DNS answers, or that it does not. */
+const NAME_UNKNOWN = ['ENOTFOUND', 'ENODATA', 'EAI_AGAIN', 'EBADNAME', 'ESERVFAIL', 'ETIMEOUT'];
 
 /** The host as an address is written outside a URL: IPv6 without its brackets. */
 const literalOf = ({ hostname }: URL) => hostname.replace(/^\[(.*)\]$/, '$1');
 
-type Address = { readonly address: string; readonly family: number };
-
-async function addressesOf(host: string): Promise<Address[]> {
+async function addressesOf(host: string, { allowInsecure, resolve }: OutboundPost, signal: AbortSignal) {
   const family = isIP(host);
-  return family ? [{ address: host, family }] : lookup(host, { all: true });
+  if (family) return [{ address: host, family }];
+  return (resolve ?? (allowInsecure ? namesOfThisMachine : namesOfTheInternet))(host, signal);
 }
 
-function exchange({ url, headers, body, answerBytesMax }: OutboundPost, addresses: Address[], signal: AbortSignal) {
+function exchange(
+  { url, headers, body, answerBytesMax }: OutboundPost,
+  addresses: readonly Address[],
+  signal: AbortSignal,
+) {
   const pinned: LookupFunction = (_name, options, found) => {
     const [first] = addresses;
     if (options.all) found(null, [...addresses]);
