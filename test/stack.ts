@@ -24,8 +24,11 @@ export type ServiceName =
   | 'telemetry'
   | 'workspace';
 
+/** Of a service with several processes: `budgets`, `budgets-2`, `budgets-3`. */
+export type InstanceName = ServiceName | `${ServiceName}-${number}`;
+
 export interface ServiceStatus {
-  readonly name: ServiceName;
+  readonly name: InstanceName;
   readonly pid: number | null;
   readonly port: number;
   readonly ready: boolean;
@@ -55,7 +58,7 @@ export interface Stack extends AsyncDisposable {
   signUp(): Promise<Tenant>;
   status(): Promise<readonly ServiceStatus[]>;
   /** SIGKILL: the process has no word to say about it. */
-  kill(service: ServiceName): Promise<void>;
+  kill(service: InstanceName): Promise<void>;
   /** Throws when not everything is ready by then. */
   ready(limitMs: number): Promise<void>;
   reef(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
@@ -71,7 +74,10 @@ interface Recorded {
  * A whole stack of real processes with a home and ports of its own, as `./reef up --detach` starts it. Where the run has one
  * for everybody (REEF_TEST_STACK names its home), that one, and nothing ends with it.
  */
-export async function startStack({ ownServers = false } = {}): Promise<Stack> {
+export async function startStack({
+  ownServers = false,
+  settings = {},
+}: { ownServers?: boolean; settings?: Readonly<Record<`REEF_${string}`, string>> } = {}): Promise<Stack> {
   const shared = process.env['REEF_TEST_STACK'];
   if (shared && !ownServers) {
     const { baseUrl } = readDemo(shared);
@@ -85,7 +91,7 @@ export async function startStack({ ownServers = false } = {}): Promise<Stack> {
     if (code !== 0) throw new Error(`the stack did not end: ${stderr}`);
     rmSync(folder, { recursive: true, force: true });
   };
-  const started = await reefIn(home, port, ['up', '--detach', '--json']);
+  const started = await reefIn(home, port, ['up', '--detach', '--json'], settings);
   if (started.code !== 0) {
     await down();
     throw new Error(`the stack did not start: ${started.stderr}${started.stdout}`);
@@ -165,10 +171,15 @@ function readDemo(home: string): Stack['demo'] & { readonly baseUrl: string } {
 }
 
 /** Without the person's own providers and servers: the simulated and the embedded ones. */
-function reefIn(home: string, port: number, words: readonly string[]): ReturnType<Stack['reef']> {
-  const own = /^(REEF_(DATABASE|NATS)_URL|REEF_DEFAULT_MODEL|OPENAI_.*|ANTHROPIC_.*)$/;
+function reefIn(
+  home: string,
+  port: number,
+  words: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+): ReturnType<Stack['reef']> {
+  const own = /^(REEF_(DATABASE|NATS)_URL|REEF_DEFAULT_MODEL|REEF_INSTANCES|REEF_CRASH_AT|OPENAI_.*|ANTHROPIC_.*)$/;
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
-  const env = { ...inherited, REEF_HOME: home, REEF_PORT: String(port) };
+  const env = { ...inherited, ...settings, REEF_HOME: home, REEF_PORT: String(port) };
   return new Promise((done) => {
     execFile(process.execPath, [main, ...words], { env, timeout: commandLimitMs }, (error, stdout, stderr) =>
       done({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : 1, stdout, stderr }),
