@@ -1,4 +1,4 @@
-import { boundPico, CAPS_PICO, costPico, type Scope, type Strategy } from './strategy.js';
+import { CAPS_PICO, costPico, type Scope, type Strategy } from './strategy.js';
 
 const USD = 1e12;
 /** From one counter's move to the next one's, and back again where the next one refuses, ms. */
@@ -33,6 +33,7 @@ export function sharedFloatCounter(caps = CAPS_PICO): Strategy {
   return {
     reserve(call, atMs) {
       rollBack(atMs);
+      const worstPico = costPico({ input: call.inputTokensCounted, output: call.outputTokensMax });
       const amounts: number[] = [];
       for (const scope of call.scopes) {
         const left = usdOf(caps[scope]) - counters[scope];
@@ -42,11 +43,11 @@ export function sharedFloatCounter(caps = CAPS_PICO): Strategy {
           }
           return { granted: false };
         }
-        const usd = Math.min(usdOf(boundPico(call)), left);
+        const usd = Math.min(usdOf(worstPico), left);
         counters[scope] += usd;
         amounts.push(usd);
       }
-      reserved.set(call.id, { scopes: call.scopes, inputTokens: call.inputTokensMax, amounts });
+      reserved.set(call.id, { scopes: call.scopes, inputTokens: call.inputTokensCounted, amounts });
       return { granted: true, outputTokensMax: call.outputTokensMax };
     },
     completed: (id, used) => settle(id, () => costPico(used)),

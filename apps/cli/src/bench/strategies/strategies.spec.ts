@@ -13,6 +13,7 @@ const call = (index: number, atMs: number, more: Partial<Call> = {}): Call => ({
   id: `call-${index}`,
   scopes: ['tenant'],
   inputTokensMax: 0,
+  inputTokensCounted: 0,
   outputTokensMax: 1_000,
   takes: { input: 0, output: 1_000 },
   atMs,

@@ -3,7 +3,10 @@ export interface Asked {
   readonly id: string;
   /** The limits that apply, the narrowest first. */
   readonly scopes: readonly Scope[];
+  /** An upper bound for whatever model, by bytes. */
   readonly inputTokensMax: number;
+  /** By the model's own tokenizer, for those who have it. */
+  readonly inputTokensCounted: number;
   readonly outputTokensMax: number;
 }
 

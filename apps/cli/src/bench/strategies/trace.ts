@@ -37,6 +37,7 @@ export function traceOf({ calls: count, seconds, seed }: { calls: number; second
       scopes: random() < 0.7 ? ['key', 'tenant'] : ['tenant'],
       // A bound by bytes, as it has to be for a model whose tokenizer is not known, is three to four times the truth.
       inputTokensMax: Math.ceil(input * 3.5),
+      inputTokensCounted: input,
       outputTokensMax,
       takes: { input, output },
       atMs,
