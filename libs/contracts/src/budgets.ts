@@ -229,7 +229,7 @@ export const budgets = service('budgets', {
         /** The tenant's own. */
         limits: z.array(limit),
         topUps: z.array(topUpStanding.extend({ topUpIds: z.array(uuid) })),
-        /** Limits of windows that outlast the month, of which it was told that they are used up: `unit|window|scope`. */
+        /** Limits of windows that outlast the month, of which it was told that they are used up: `unit|window|scope|hard|cap`. */
         exhausted: z.array(z.string()),
         /** Calls of the last minute, by second since 1970. */
         recent: z.array(z.object({ second: z.int(), requests: count, tokens: count })),

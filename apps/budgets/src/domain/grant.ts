@@ -74,7 +74,7 @@ function fit(books: Books, applied: readonly Applied[], call: Call, atMs: number
     tightest = each;
   }
   if (tightest && outputTokensMax < Math.min(call.outputTokensMax, USEFUL_OUTPUT_TOKENS_MIN)) {
-    return exhausted(tightest, books.timeZone, atMs);
+    return exhausted(tightest, neededOf(tightest.bound.unit, call), books.timeZone, atMs);
   }
   return { ok: true, value: outputTokensMax };
 }
@@ -100,13 +100,26 @@ function perToken(left: bigint, each: bigint, input: bigint, asked: number): num
   return fits < BigInt(asked) ? Number(fits) : asked;
 }
 
-function exhausted({ bound, name, cap, left }: Applied, timeZone: string, atMs: number): Refusal<'budget_exhausted'> {
+/** What the shortest useful answer to this call would take of a unit. */
+function neededOf(unit: Limit['unit'], call: Call): bigint {
+  const outputTokens = BigInt(Math.min(call.outputTokensMax, USEFUL_OUTPUT_TOKENS_MIN));
+  if (unit === 'usd') return inputPicoOf(call) + outputTokens * outputPicoOf(call);
+  return unit === 'tokens' ? BigInt(call.inputTokensMax) + outputTokens : 1n;
+}
+
+function exhausted(
+  { bound, name, cap, left }: Applied,
+  needed: bigint,
+  timeZone: string,
+  atMs: number,
+): Refusal<'budget_exhausted'> {
   const endsAtMs = windowEndsAtMs(bound.window, atMs, timeZone);
   return refuse('budget_exhausted', `what is left of ${spoken(bound)} is too little`, {
     ...nameOf(bound),
     name,
     cap: String(cap),
     left: String(left > 0n ? left : 0n),
+    needed: String(needed),
     windowEndsAt: endsAtMs === Infinity ? null : new Date(endsAtMs).toISOString(),
   });
 }

@@ -45,8 +45,11 @@ function rowOf(event: BudgetEvent): Row | null {
       return { ...shared(event), status: 'settled', ...charged(event.data), estimated: event.data.estimated };
     case 'ReservationExpired':
       return { ...shared(event), status: 'expired', ...charged(event.data), estimated: true };
-    case 'SettlementAdjusted':
-      return { ...shared(event), status: 'settled', ...charged(event.data), estimated: false };
+    case 'SettlementAdjusted': {
+      // What no longer fitted under a cap is the platform's loss, not on the tenant's account.
+      const costPico = event.data.estimatedPico + event.data.bookedPico;
+      return { ...shared(event), status: 'settled', ...charged({ ...event.data, costPico }), estimated: false };
+    }
     case 'Released':
       return { ...shared(event), status: 'released' };
     default:

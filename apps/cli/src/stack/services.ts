@@ -116,7 +116,7 @@ function ownEnvironment(
       };
     }
     case 'budgets':
-      return pick(env, (variable) => variable === 'REEF_DEFAULT_PLAN');
+      return pick(env, (variable) => variable === 'REEF_DEFAULT_PLAN' || variable === 'REEF_WEBHOOKS_ALLOW_INSECURE');
     case 'memory':
     case 'telemetry':
       return {};
