@@ -28,8 +28,11 @@ const UNSEEN_TOKENS_MAX = 64;
 /** A dead worker is found out after 9 s, within a sweep of 1 s; a budgets that has just started listens for 9 s before it judges. */
 const SILENCE_SECONDS_MAX = 19;
 
-/** With the points below each dies a few times; who owns a lane of turns keeps all of them waiting for nine seconds when it dies. */
-const WORKERS = ['dispatch-2', 'budgets', 'budgets-2', 'budgets-3'] as const;
+/**
+ * With the points below each dies a few times. Who owns a lane of turns keeps all of them waiting for nine seconds when it dies; a
+ * budgets that has just started judges no worker for nine seconds, so the first one dies at its points alone.
+ */
+const WORKERS = ['dispatch-2', 'budgets-2', 'budgets-3', 'budgets-2'] as const;
 const CRASH_POINTS = {
   'dispatch:before-reserve': 5,
   'dispatch:after-reserve': 15,
