@@ -15,14 +15,17 @@ export class PlanCatalogue implements OnApplicationBootstrap {
 
   constructor(private readonly store: EventStore) {}
 
-  /** Publishes the shipped plans that are not there; what an operator made of the others stays. */
+  /** Publishes the shipped plans that are not there. Waits for the database, as every command does. */
   async onApplicationBootstrap(): Promise<void> {
-    const known = await this.all();
-    const missing = SHIPPED_PLANS.filter(({ plan }) => !known.has(plan));
-    if (missing.length === 0) return;
-    const published = await this.publish(serviceContext(PLATFORM, 'budgets', newId()), { plans: [...missing] });
-    if (!published.ok) throw new Error(`the plans could not be published: ${published.message}`);
-    if (!(await this.planOf(this.#starting))) throw new Error(`REEF_DEFAULT_PLAN names no plan: ${this.#starting}`);
+    const seeded = await this.store.execute(plans, {
+      tenant: PLATFORM,
+      stream: PLAN_LIST,
+      command: { type: 'seed', data: { plans: SHIPPED_PLANS, nowMs: Date.now() } },
+      context: serviceContext(PLATFORM, 'budgets', newId()),
+      reply: (known) => known.has(this.#starting),
+    });
+    if (!seeded.ok) throw new Error(`the plans could not be published: ${seeded.message}`);
+    if (!seeded.value) throw new Error(`REEF_DEFAULT_PLAN names no plan: ${this.#starting}`);
   }
 
   publish(

@@ -2,9 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { Periodic, serviceContext } from '@reef/service';
 import { Books } from './books.js';
 import { EXPIRED_AT_ONCE_MAX } from './domain/budget.js';
-import { DEAD_AFTER_MS, Leases } from './leases.js';
+import { Leases } from './leases.js';
 
 const SWEEP_EVERY_MS = 1_000;
+/** A worker that lives is heard again this long after there is somebody to listen: it speaks every 3 s, and again soon if it was not heard. */
+const LISTENS_FIRST_MS = 5_000;
 const FORGET_EVERY_MS = 10 * 60_000;
 const BOOKS_PER_PAGE = 100;
 const PAGES_MAX = 50;
@@ -12,7 +14,7 @@ const PAGES_MAX = 50;
 /** Charges reservations that nobody will settle. Several instances may sweep at once: the books charge each one once. */
 @Injectable()
 export class Sweeper {
-  readonly #judgesFromMs = Date.now() + DEAD_AFTER_MS;
+  readonly #judgesFromMs = Date.now() + LISTENS_FIRST_MS;
 
   constructor(
     periodic: Periodic,

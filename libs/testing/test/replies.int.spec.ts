@@ -14,7 +14,7 @@ const ask = (replies: Replies, subject: string, payload: string, timeoutMs = 2_0
 
 test('each request gets its own answer, in whatever order they come', async () => {
   const held: (() => void)[] = [];
-  nats.subscribe('echo', { callback: (_error, message) => held.push(() => message.respond(message.data)) });
+  nats.subscribe('echo', { callback: (_error, message) => void held.push(() => message.respond(message.data)) });
   const replies = new Replies(nats);
   const asked = Promise.all(['a', 'b', 'c'].map((text) => ask(replies, 'echo', text)));
   while (held.length < 3) await nats.flush();
@@ -33,8 +33,8 @@ test('where no one listens is told at once, and where no one answers when the ti
 });
 
 test('an empty answer is an answer, and one that comes too late is nobody’s', async () => {
-  nats.subscribe('late', { callback: (_error, message) => setTimeout(() => message.respond('late'), 80) });
-  nats.subscribe('empty', { callback: (_error, message) => message.respond() });
+  nats.subscribe('late', { callback: (_error, message) => void setTimeout(() => message.respond('late'), 80) });
+  nats.subscribe('empty', { callback: (_error, message) => void message.respond() });
   const replies = new Replies(nats);
   expect(await ask(replies, 'late', 'x', 20)).toBe('silence');
   const empty = await ask(replies, 'empty', 'x');

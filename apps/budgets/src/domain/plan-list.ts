@@ -7,8 +7,9 @@ type PlansPublished = EventOf<typeof budgets, 'PlansPublished'>;
 /** The plans that can be assigned today, by id. */
 export type PlanList = ReadonlyMap<string, Plan>;
 
+/** `seed` publishes what is not there and leaves alone what an operator made of the others. */
 export interface PlanListCommand {
-  readonly type: 'publish';
+  readonly type: 'publish' | 'seed';
   readonly data: { readonly plans: readonly Plan[]; readonly nowMs: number };
 }
 
@@ -22,6 +23,12 @@ export const planList: Decider<
 
   decide(command, state) {
     switch (command.type) {
+      case 'seed': {
+        const missing = command.data.plans.filter(({ plan }) => !state.has(plan));
+        return missing.length > 0
+          ? planList.decide({ type: 'publish', data: { ...command.data, plans: missing } }, state)
+          : [];
+      }
       case 'publish': {
         const named = new Set<string>();
         const news: Plan[] = [];
