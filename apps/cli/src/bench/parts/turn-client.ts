@@ -43,7 +43,7 @@ export class TurnClient {
 
   /** @param dueMs when the request should have left, by `performance.now()`: waiting for us is part of the latency. */
   async ask({ port, request }: Target, dueMs = performance.now()): Promise<Heard> {
-    const connection = this.#idle.get(port)?.pop() ?? this.#connect(port);
+    const connection = this.#takeIdle(port) ?? this.#connect(port);
     const heard = await connection.ask(request, dueMs);
     if (connection.usable) this.#idle.set(port, [...(this.#idle.get(port) ?? []), connection]);
     else this.#open--;
@@ -53,6 +53,16 @@ export class TurnClient {
   close(): void {
     for (const connections of this.#idle.values()) for (const connection of connections) connection.close();
     this.#idle.clear();
+  }
+
+  /** A kept connection that nobody has closed meanwhile: a pause between two loads is longer than some live. */
+  #takeIdle(port: number): Connection | undefined {
+    const idle = this.#idle.get(port) ?? [];
+    for (let connection = idle.pop(); connection; connection = idle.pop()) {
+      if (connection.usable) return connection;
+      this.#open--;
+    }
+    return undefined;
   }
 
   #connect(port: number): Connection {
@@ -76,7 +86,10 @@ class Connection {
     this.#socket.setTimeout(replyLimitMs, () => this.#socket.destroy());
     this.#socket.on('data', (text: string) => this.#read(text));
     this.#socket.on('error', () => undefined); // 'close' follows.
-    this.#socket.on('close', () => this.#end());
+    this.#socket.on('close', () => {
+      this.usable = false;
+      this.#end();
+    });
   }
 
   ask(request: Buffer, dueMs: number): Promise<Heard> {
