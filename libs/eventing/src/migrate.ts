@@ -1,7 +1,7 @@
 import { MikroORM, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import { APPEND_ONE_SQL } from './append-one.js';
-import { EVENT_STORE_SQL } from './schema.js';
+import { EVENT_STORE_SQL, RENEW_POLICIES_SQL } from './schema.js';
 
 export interface NamedMigration {
   /** Never changes once it is released; migrations run in the order of their list. */
@@ -21,9 +21,16 @@ class AppendOne002 extends Migration {
   }
 }
 
+class Policies003 extends Migration {
+  override up(): void {
+    this.addSql(RENEW_POLICIES_SQL);
+  }
+}
+
 const eventStore: readonly NamedMigration[] = [
   { name: '000-event-store', class: EventStore001 },
   { name: '000-event-store-2', class: AppendOne002 },
+  { name: '000-event-store-3', class: Policies003 },
 ];
 
 /**

@@ -1,6 +1,6 @@
-import { jetstream, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
-import { crashAt, ensureFeed, EVENTS_STREAM } from '@reef/messaging';
+import type { JetStreamManager } from '@nats-io/jetstream';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { crashAt, ensureFeed, EVENTS_STREAM, Replies } from '@reef/messaging';
 import type { Pool, PoolClient } from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -12,6 +12,8 @@ const IDLE_POLL_MS = 250;
 const COALESCE_MS = 8;
 /** How often the position is written down: a crash publishes again what came since, and consumers drop it. */
 const SAVE_EVERY_MS = 250;
+/** JetStream stores within milliseconds, or is away. */
+const STORE_TIMEOUT_MS = 5_000;
 const CONFIRM_EVERY_MS = 2_000;
 const RETRY_AFTER_FAULT_MS = 250;
 const NOT_LEADER_WAIT_MS = 1_000;
@@ -122,7 +124,7 @@ export class Relay {
     await this.#openEpoch(client);
     const { manager, createdAt } = await ensureFeed(this.options.nats);
     let position = await this.#startAt(client, createdAt);
-    const js = jetstream(this.options.nats, { checkAPI: false });
+    const replies = new Replies(this.options.nats);
     const confirmer = new Confirmer(manager);
     let saved = position;
     let savedAtMs = Date.now();
@@ -139,7 +141,7 @@ export class Relay {
       const rows = await this.#next(client, position);
       const last = rows.at(-1);
       if (last) {
-        const seq = await this.#publish(js, rows);
+        const seq = await this.#publish(replies, rows);
         position = { epoch: last.epoch, xid: last.xid, position: last.position };
         this.#publishedLagMs = Date.now() - last.occurred_at.getTime();
         confirmer.published(seq, position);
@@ -199,18 +201,12 @@ export class Relay {
   }
 
   /** @returns the feed's sequence number of the last of them. */
-  async #publish(js: JetStreamClient, rows: readonly FeedRow[]): Promise<number> {
+  async #publish(replies: Replies, rows: readonly FeedRow[]): Promise<number> {
     const { service } = this.options;
     crashAt(service, 'before-publish');
-    const acks = await Promise.all(
-      rows.map((row) =>
-        js.publish(`tenant.${row.tenant_id}.${service}.evt.${row.type}`, toFeedJson(service, row), {
-          msgID: row.event_id,
-        }),
-      ),
-    );
+    const stored = await Promise.all(rows.map((row) => store(replies, service, row)));
     crashAt(service, 'after-publish');
-    return Math.max(...acks.map(({ seq }) => seq));
+    return Math.max(...stored);
   }
 
   async #pause(ms: number): Promise<void> {
@@ -221,6 +217,22 @@ export class Relay {
     abort.abort();
     this.#wake = null;
   }
+}
+
+/** Puts an event on the feed, once under its id. Resolves with its sequence number there. */
+async function store(replies: Replies, service: string, row: FeedRow): Promise<number> {
+  const header = headers();
+  header.set('Nats-Msg-Id', row.event_id);
+  const subject = `tenant.${row.tenant_id}.${service}.evt.${row.type}`;
+  const reply = await replies.request(subject, toFeedJson(service, row), {
+    headers: header,
+    timeoutMs: STORE_TIMEOUT_MS,
+  });
+  if (typeof reply === 'string')
+    throw new Error(reply === 'nobody' ? 'jetstream: no responders' : 'jetstream: timeout');
+  const { seq, error } = reply.json<{ seq?: number; error?: { description: string } }>();
+  if (seq === undefined) throw new Error(`jetstream: ${error?.description ?? 'the event was not stored'}`);
+  return seq;
 }
 
 /** The stored data is spliced in as text: at thousands of events a second, parsing it to print it again would be the cost. */

@@ -7,7 +7,19 @@
  * names none gets an error.
  */
 
-const THE_TENANTS_NAMED = `tenant_id = any((select current_setting('app.tenant_ids')::text[])::text[])`;
+// An object's keys are found by halving, and made once a statement. `= any (…)` would compare each row with each of the hundreds of
+// tenants that one commit holds: a quarter of the database's time.
+const NAMED = `current_setting('app.tenant_ids')::text[]`;
+const THE_TENANTS_NAMED = `(select jsonb_object(${NAMED}, ${NAMED})) ? tenant_id`;
+
+/** Gives tables that were made before it the policy that they would be given today. */
+export const RENEW_POLICIES_SQL = `
+  do $$ declare secured record; begin
+    for secured in select schemaname, tablename from pg_policies where policyname = 'tenants_named' loop
+      execute format('alter policy tenants_named on %I.%I using (${THE_TENANTS_NAMED.replaceAll("'", "''")}) with check (${THE_TENANTS_NAMED.replaceAll("'", "''")})',
+        secured.schemaname, secured.tablename);
+    end loop;
+  end $$`;
 
 /** Row-level security and grants for a table with a `tenant_id`. Roles are found by the database's name. */
 export function tenantSecurity(table: string, grants: { app: string; feed: string }): string {
