@@ -97,6 +97,8 @@ export const budgets = service('budgets', {
         reservationId: uuid,
         attribution,
         inputTokensMax: count.max(10_000_000),
+        /** What the input has most likely, for an estimate where usage never arrives; the bound where nothing is said. */
+        inputTokensLikely: count.max(10_000_000).optional(),
         outputTokensMax: count.min(1).max(1_000_000),
         /** Whether this is the turn's first call, which counts as a message. */
         firstOfTurn: z.boolean(),
@@ -286,6 +288,7 @@ export const budgets = service('budgets', {
         reservationId: uuid,
         attribution,
         inputTokensMax: count,
+        inputTokensLikely: count.optional(),
         outputTokensMax: count,
         firstOfTurn: z.boolean(),
         heldPico: picoUsd,

@@ -277,6 +277,9 @@ function reserve(call: CommandData<'reserve'>, state: OpenBudget): Decision {
       reservationId: call.reservationId,
       attribution: call.attribution,
       inputTokensMax: call.inputTokensMax,
+      ...(call.inputTokensLikely !== undefined && {
+        inputTokensLikely: Math.min(call.inputTokensLikely, call.inputTokensMax),
+      }),
       outputTokensMax: decision.value.outputTokensMax,
       firstOfTurn: call.firstOfTurn,
       heldPico: decision.value.heldPico,

@@ -54,10 +54,10 @@ export function usedAmounts(hold: Hold, used: Used | null): Amounts {
 
 export const tokensOf = (usage: Usage) => inputTokensOf(usage) + outputTokensOf(usage);
 
-/** The whole input, since it may have reached the provider, and as much output as was seen. */
+/** The whole input as it most likely was, since it may have reached the provider, and as much output as was seen. */
 export function estimateOf(hold: Hold, outputTokensSeen: number): Usage {
   return {
-    inputTokens: hold.inputTokensMax,
+    inputTokens: hold.inputTokensLikely ?? hold.inputTokensMax,
     cacheReadTokens: 0,
     cacheWriteTokens: 0,
     cacheWrite1hTokens: 0,

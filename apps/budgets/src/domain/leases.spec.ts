@@ -41,6 +41,15 @@ const postedOf = (state: Budget) => {
 };
 
 describe('a worker that died', () => {
+  test('charges the input that a dead worker’s call most likely had, not the bound that was held for it', () => {
+    given(opened([limitOf({})]), reserved('rent', [100, 90], { inputTokensLikely: 34 }))
+      .when(expire(soon, { deadWorkers: ['worker-1'], outputTokensSeen: { [idOf('rent')]: 7 } }))
+      .then(charged('rent', [34, 7]));
+    given(opened([limitOf({})]))
+      .when(reserve('rent', [100, 90], { inputTokensLikely: 101 }))
+      .then(reserved('rent', [100, 90], { inputTokensLikely: 100 }));
+  });
+
   const history = [
     opened([limitOf({ cap: 10_000n })]),
     reserved('rent', [100, 90]),

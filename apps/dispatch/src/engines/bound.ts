@@ -44,3 +44,11 @@ function boundTools(tools: readonly ToolSpec[]): number {
   }
   return tokens;
 }
+
+/** Fewer than English prose has (about four) and as many as Chinese: an estimate that is wrong should rather be too high. */
+const BYTES_PER_TOKEN_LIKELY = 3;
+
+/** What an input most likely has whose bound, by bytes, is this. For estimates: a bound must hold for every tokenizer, an estimate for none. */
+export function likelyInputTokens(inputTokensMax: number): number {
+  return Math.ceil(inputTokensMax / BYTES_PER_TOKEN_LIKELY);
+}

@@ -1,5 +1,6 @@
 import { budgets, dispatch, type InputOf, memory, type OutputOf, workspace } from '@reef/contracts';
 import { crashAt, type OnBehalfOf, type Requests } from '@reef/messaging';
+import { likelyInputTokens } from '../engines/bound.js';
 import {
   NOTHING_USED,
   type Reservation,
@@ -62,6 +63,7 @@ export class NativeTurnHost implements TurnHost {
         reservationId: call.callId,
         attribution: { ...this.attribution, model: call.model },
         inputTokensMax: call.inputTokensMax,
+        inputTokensLikely: likelyInputTokens(call.inputTokensMax),
         outputTokensMax: call.outputTokensMax,
         firstOfTurn: isFirst,
         worker: this.openCalls.worker,

@@ -103,7 +103,15 @@ function fromDecider({ budget, FRESH }: Domain, caps: Readonly<Record<Scope, big
         source: 'chat',
       };
       const expiresAt = new Date(START_MS + atMs + RESERVATION_MS).toISOString();
-      const call = { reservationId: id, attribution, inputTokensMax, outputTokensMax, firstOfTurn: true };
+      const call = {
+        reservationId: id,
+        attribution,
+        inputTokensMax,
+        // As dispatch does: a third of the bound by bytes.
+        inputTokensLikely: Math.ceil(inputTokensMax / 3),
+        outputTokensMax,
+        firstOfTurn: true,
+      };
       const refusal = execute('reserve', { ...call, worker: WORKER, expiresAt, price, priceVersion: 1 }, atMs);
       if (!refusal) return { granted: true, outputTokensMax: granted.get(id) ?? 0 };
       const retryAfterMs = refusal.details?.['retryAfterMs'];
