@@ -11,7 +11,7 @@ import { asOperator } from './operator.js';
 import { type InstanceName, type Stack, START_LIMIT_MS, startStack, type Tenant, until } from './stack.js';
 
 /** Clients that stream at once; `REEF_FAULT_TURNS=1000` is the long run. */
-const CLIENTS = Number(process.env['REEF_FAULT_TURNS'] ?? 200);
+const CLIENTS = Number(process.env['REEF_FAULT_TURNS'] ?? 150);
 const LOAD_MS = CLIENTS > 300 ? 90_000 : 34_000;
 const KILL_EVERY_MS = 4_500;
 /** While PostgreSQL is away nobody hears how far a call is: a worker that died then would lose more than what follows allows. */
@@ -23,14 +23,14 @@ const STORY_LIMIT_MS = LOAD_MS + 3 * RECOVERY_MS;
 const PRICE = { inputPico: 125_000n, outputPico: 400_000n };
 /** Below this many output tokens a call is refused and not clamped. */
 const USEFUL_OUTPUT_TOKENS = 64n;
-/** What may go out unseen before a worker's death: 64 tokens, or what it says within 250 ms. */
-const UNSEEN_TOKENS_MAX = 64;
-/** A dead worker is found out after 9 s, within a sweep of 1 s; a budgets that has just started listens for 9 s before it judges. */
-const SILENCE_SECONDS_MAX = 19;
+/** What may go out unseen before a worker's death: 64 tokens not yet told, and as many in a message that a dying budgets took with it. */
+const UNSEEN_TOKENS_MAX = 128;
+/** A dead worker is found out after 9 s, within a sweep of 1 s; a budgets that has just started listens for 5 s before it judges. */
+const SILENCE_SECONDS_MAX = 16;
 
 /**
  * With the points below each dies a few times. Who owns a lane of turns keeps all of them waiting for nine seconds when it dies; a
- * budgets that has just started judges no worker for nine seconds, so the first one dies at its points alone.
+ * budgets that has just started judges no worker for five seconds, so the first one dies at its points alone.
  */
 const WORKERS = ['dispatch-2', 'budgets-2', 'budgets-3', 'budgets-2'] as const;
 const CRASH_POINTS = {

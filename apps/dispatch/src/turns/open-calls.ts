@@ -5,8 +5,11 @@ import { InjectLogger } from '@reef/service';
 import type { Logger } from 'pino';
 import { WORKER } from '../tokens.js';
 
-/** What calls have put out is told to budgets at most this often, ms. */
+/** What calls have put out is told to budgets this often, ms, or as soon as one of them is so many tokens further. */
 const PROGRESS_EVERY_MS = 250;
+const PROGRESS_EVERY_TOKENS = 64;
+/** Messages under way at once: one to a budgets that has just died must not hold up the news that follows it. */
+const TELLING_MAX = 4;
 /** That this process lives is told at least this often, ms; after nine seconds of silence its calls are charged as they stand. */
 const HEARTBEAT_MS = 3_000;
 const CALLS_PER_MESSAGE_MAX = 2_000;
@@ -16,6 +19,7 @@ const TIMEOUT_MS = 500;
 interface OpenCall {
   readonly tenant: string;
   outputTokensSeen: number;
+  outputTokensTold: number;
 }
 
 /** The model calls of this process that hold money, and how far they are: should the process die, they are charged by that. */
@@ -25,7 +29,7 @@ export class OpenCalls implements OnModuleInit, BeforeApplicationShutdown {
   readonly #changed = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #toldAtMs = -Infinity;
-  #telling = false;
+  #telling = 0;
 
   constructor(
     private readonly requests: Requests,
@@ -43,7 +47,7 @@ export class OpenCalls implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   opened(tenant: string, reservationId: string): void {
-    this.#open.set(reservationId, { tenant, outputTokensSeen: 0 });
+    this.#open.set(reservationId, { tenant, outputTokensSeen: 0, outputTokensTold: 0 });
   }
 
   progressed(reservationId: string, outputTokensSeen: number): void {
@@ -51,6 +55,7 @@ export class OpenCalls implements OnModuleInit, BeforeApplicationShutdown {
     if (!call || outputTokensSeen <= call.outputTokensSeen) return;
     call.outputTokensSeen = outputTokensSeen;
     this.#changed.add(reservationId);
+    if (outputTokensSeen - call.outputTokensTold >= PROGRESS_EVERY_TOKENS) void this.#tell();
   }
 
   closed(reservationId: string): void {
@@ -59,14 +64,16 @@ export class OpenCalls implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   async #tell(): Promise<void> {
-    const isDue = performance.now() - this.#toldAtMs >= HEARTBEAT_MS;
-    if (this.#telling || (this.#changed.size === 0 && !isDue)) return;
-    this.#telling = true;
+    const isDue = this.#telling === 0 && performance.now() - this.#toldAtMs >= HEARTBEAT_MS;
+    if (this.#telling >= TELLING_MAX || (this.#changed.size === 0 && !isDue)) return;
+    this.#telling++;
     const told = [...this.#changed].slice(0, CALLS_PER_MESSAGE_MAX);
     const calls = told.flatMap((reservationId) => {
       this.#changed.delete(reservationId);
       const call = this.#open.get(reservationId);
-      return call ? [{ reservationId, tenant: call.tenant, outputTokensSeen: call.outputTokensSeen }] : [];
+      if (!call) return [];
+      call.outputTokensTold = call.outputTokensSeen;
+      return [{ reservationId, tenant: call.tenant, outputTokensSeen: call.outputTokensSeen }];
     });
     const token = this.signer.sign({ tenant: PLATFORM, principal: { kind: 'service', id: 'dispatch' }, role: 'none' });
     try {
@@ -85,7 +92,7 @@ export class OpenCalls implements OnModuleInit, BeforeApplicationShutdown {
       this.#tellAgain(told);
       this.logger.warn({ err: error }, 'budgets did not hear that this process lives');
     } finally {
-      this.#telling = false;
+      this.#telling--;
     }
   }
 
