@@ -1,8 +1,6 @@
 import { Module } from '@nestjs/common';
 import { ContextSigner } from '@reef/messaging';
 import { environment, ReefModule, type ServiceDefinition } from '@reef/service';
-import { hostname } from 'node:os';
-import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { agentAggregate, sessionAggregate } from './aggregates.js';
 import { AgentCommands } from './agents.commands.js';
@@ -15,6 +13,7 @@ import { Lanes } from './lanes/lanes.js';
 import { Leases } from './lanes/leases.js';
 import { OwnedLanes } from './lanes/owned-lanes.js';
 import { TenantWeights } from './lanes/tenant-weights.js';
+import { workerNamed } from './lanes/worker-name.js';
 import { migrations } from './migrations/index.js';
 import { AgentRow } from './projections/agents.js';
 import { SessionRow } from './projections/sessions.js';
@@ -45,13 +44,23 @@ const signing = z.object({ CONTEXT_SIGNING_KEY_FILE: z.string().min(1) });
 /** Turns that run at once with one model, over all processes: less, where a provider's contract says less. */
 const lanes = z.object({ REEF_LANE_RUNNING_MAX: z.coerce.number().int().min(1).max(10_000).default(LANE_RUNNING_MAX) });
 
+/**
+ * The place that a supervisor keeps one process in: who starts there knows that its predecessor is dead. Absent where nobody warrants it.
+ */
+const place = z.object({
+  REEF_INSTANCE: z
+    .string()
+    .regex(/^[\w.-]{1,60}$/)
+    .optional(),
+});
+
 @Module({
   imports: [ReefModule.for(definition)],
   controllers: [AgentCommands, TurnCommands, ConversationQueries, TenantReactions],
   providers: [
     { provide: PROVIDERS, useFactory: () => providersFromEnvironment(process.env) },
     { provide: ENGINE, inject: [PROVIDERS], useFactory: (providers: Providers) => new NativeEngine(providers) },
-    { provide: WORKER, useFactory: () => `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}` },
+    { provide: WORKER, useFactory: () => workerNamed(environment(place).REEF_INSTANCE) },
     {
       provide: ContextSigner,
       useFactory: () => ContextSigner.fromFile('dispatch', environment(signing).CONTEXT_SIGNING_KEY_FILE),

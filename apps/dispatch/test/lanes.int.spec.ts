@@ -8,6 +8,8 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'pg';
+import { Leases } from '../src/lanes/leases.js';
+import { workerNamed } from '../src/lanes/worker-name.js';
 import { definition, DispatchModule } from '../src/dispatch.module.js';
 import { LANE_WAITING_PER_TENANT_MAX } from '../src/domain/lane.js';
 import { laneSubject } from '../src/lanes/messages.js';
@@ -70,6 +72,34 @@ async function ownerOf(model: string): Promise<string> {
   ]);
   return rows[0]?.owner ?? '';
 }
+
+describe('a place that a supervisor keeps one process in', () => {
+  test('frees what its dead process had leased as soon as the next one is there, and nobody else’s', async () => {
+    const feed = service.app.get<Pool>(FEED_DATABASE);
+    const processIn = (place: string) => new Leases(feed, workerNamed(place));
+    const [dead, elsewhere] = [processIn('dispatch-2'), processIn('dispatch-3')];
+    for (const process of [dead, elsewhere]) await process.beat();
+    await dead.claim('simulator/left-behind');
+    await elsewhere.claim('simulator/kept');
+
+    const next = processIn('dispatch-2');
+    expect(await next.claim('simulator/left-behind')).toMatchObject({ isMine: false });
+    await next.bury();
+    await next.beat();
+    expect(await next.claim('simulator/left-behind')).toMatchObject({ isMine: true, isNew: false });
+    expect(await next.claim('simulator/kept')).toMatchObject({ isMine: false });
+    for (const process of [next, elsewhere]) await process.leave();
+  });
+
+  test('is told by nobody to a process that is started by hand: it waits for leases to end', async () => {
+    const feed = service.app.get<Pool>(FEED_DATABASE);
+    const [dead, next] = [new Leases(feed, workerNamed(undefined)), new Leases(feed, workerNamed(undefined))];
+    await dead.claim('simulator/by-hand');
+    await next.bury();
+    expect(await next.claim('simulator/by-hand')).toMatchObject({ isMine: false });
+    await dead.leave();
+  });
+});
 
 describe('a lane in one process', () => {
   test('lets so many run and the others wait, which hold no money meanwhile', async () => {

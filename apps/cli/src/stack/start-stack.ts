@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
 import { rmSync } from 'node:fs';
 import { freePort, isPortFree } from '@reef/embedded';
 import { Explained } from '../explained.js';
@@ -63,16 +65,27 @@ export async function startStack(
   // Not waited for after a failure: the edge would wait for the one that failed. The caller ends whatever is still starting.
   await Promise.all(
     [...statefulServices, 'edge' as const].flatMap((service) => {
-      const environment = (port: number) => serviceEnvironment(service, env, layout, wiring, port);
+      const environmentOf = (name: string) => (port: number) => ({
+        ...serviceEnvironment(service, env, layout, wiring, port),
+        // Of this name the keeper runs one process at a time, here and with this home.
+        REEF_INSTANCE: `${name}-${placeId(layout)}`,
+      });
       const own = service === 'edge' ? { port: layout.port } : {};
       return instanceNames(service, service === 'edge' ? 1 : instances[service]).map((name) =>
         report.step(name, () =>
-          keeper.start(serviceProgram(service, layout, { ...own, name, readyPath: '/readyz', environment })),
+          keeper.start(
+            serviceProgram(service, layout, { ...own, name, readyPath: '/readyz', environment: environmentOf(name) }),
+          ),
         ),
       );
     }),
   );
   return report.step('demo tenant', () => ensureDemo(layout, baseUrl, passwords));
+}
+
+/** Tells the stacks apart that may share a PostgreSQL. */
+function placeId(layout: Layout): string {
+  return createHash('sha256').update(`${hostname()} ${layout.home}`).digest('hex').slice(0, 12);
 }
 
 /** Waits for all, then fails with the first failure: nothing goes on in the background of a start that failed. */

@@ -43,6 +43,12 @@ export class Lanes implements OnModuleInit {
     this.periodic.every(LOOK_AFTER_MS, 'look after lanes', () => this.#lookAfter());
   }
 
+  /** The first thing a process does. */
+  async arrive(): Promise<void> {
+    await this.leases.bury();
+    await this.beat();
+  }
+
   /** Says that this process lives, and learns who else does. */
   async beat(): Promise<void> {
     await this.leases.beat();

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { FEED_DATABASE } from '@reef/service';
 import { Pool } from 'pg';
 import { WORKER } from '../tokens.js';
+import { placeOf } from './worker-name.js';
 
 /** Who was not seen for so long is dead, and what it leased is free, s. */
 export const LEASE_S = 9;
@@ -49,6 +50,20 @@ export class Leases {
   fenceOf(lane: string): number | null {
     const lease = this.#held.get(lane);
     return lease && performance.now() < lease.untilMs ? lease.fence : null;
+  }
+
+  /**
+   * Frees what earlier processes in this one's place leased and died with: a supervisor keeps one there at a time, so nobody has to
+   * wait until their leases end.
+   */
+  async bury(): Promise<void> {
+    const place = placeOf(this.worker);
+    if (place === null) return;
+    await this.feed.query(
+      `with freed as (update es.lane set expires_at = '-infinity' where starts_with(owner, $1) and owner <> $2)
+       delete from es.worker where starts_with(worker, $1) and worker <> $2`,
+      [place, this.worker],
+    );
   }
 
   /** Says that this process lives, and renews what it holds; leases that were lost meanwhile are held no longer. */

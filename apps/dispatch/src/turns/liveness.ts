@@ -22,6 +22,7 @@ export class Liveness implements OnModuleInit {
   ) {}
 
   async onModuleInit(): Promise<void> {
+    await this.lanes.arrive();
     await this.#heartbeat();
     this.periodic.every(HEARTBEAT_MS, 'heartbeat', () => this.#heartbeat());
     this.periodic.every(HEARTBEAT_MS, 'end the turns of dead workers', () => this.#sweep());
